@@ -1,0 +1,35 @@
+"""The errors that cross module borders.
+
+PacelineError
+ ├─ SettingError          a setting is missing or wrong; the service does not start
+ ├─ StoreUnavailable      Redis or Postgres cannot be reached or does not answer in time
+ │   ├─ QueueUnavailable
+ │   └─ DatabaseUnavailable
+ └─ RebuildNeeded         Redis does not hold the current epoch; a scheduler will rebuild it
+"""
+
+from __future__ import annotations
+
+
+class PacelineError(Exception):
+    """Base of all errors that Paceline raises on purpose."""
+
+
+class SettingError(PacelineError):
+    """A setting is missing or wrong. The text names the variable and says what would be right."""
+
+
+class StoreUnavailable(PacelineError):
+    """Redis or Postgres cannot be reached, or did not answer in time; the caller may repeat what is safe to repeat."""
+
+
+class QueueUnavailable(StoreUnavailable):
+    """Redis."""
+
+
+class DatabaseUnavailable(StoreUnavailable):
+    """Postgres."""
+
+
+class RebuildNeeded(PacelineError):
+    """Redis was lost or replaced by an older copy: nothing may be taken until a scheduler has rebuilt it."""

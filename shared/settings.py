@@ -1,0 +1,338 @@
+"""Settings: each declared once, with its variable's name, type, default, sentence and check.
+
+A service composes its own class out of the groups here (``services/<name>/settings.py``). A setting's variable is its
+field name in capitals. ``load`` raises SettingError, which names every wrong variable and says what would be right.
+``.env.example`` and ``docs/configuration.md`` are generated from these classes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+
+import durationpy
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.errors import SettingError
+from shared.messages import OnUnknown
+
+SHIPPED_PASSWORD = "admin"  # noqa: S105 - the default that must not leave the machine
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        if value.strip() == "0":
+            return timedelta(0)
+        try:
+            parsed = durationpy.from_str(value.strip())
+        except Exception as error:
+            raise ValueError("a duration such as 500ms, 30s, 2m or 1h30m is wanted") from error
+        if parsed < timedelta(0):
+            raise ValueError("a duration cannot be negative")
+        return parsed
+    return value
+
+
+def _comma_list(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")] if value.strip() else []
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
+
+
+def seconds(duration: timedelta) -> float:
+    return duration.total_seconds()
+
+
+def milliseconds(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)
+
+
+class Settings(BaseSettings):
+    """Read from the environment alone; empty counts as not set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+
+class LogSettings(Settings):
+    log_level: str = Field("info", description="debug, info, warning or error")
+    log_format: str = Field("json", description="json (one object a line) or text (for a terminal)")
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.lower() not in ("debug", "info", "warning", "error"):
+            raise ValueError("debug, info, warning or error is wanted")
+        return value.lower()
+
+    @field_validator("log_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value not in ("json", "text"):
+            raise ValueError("json or text is wanted")
+        return value
+
+
+class DatabaseSettings(Settings):
+    database_host: str = Field(description="Host of Postgres")
+    database_port: int = Field(5432, ge=1, le=65535, description="Port of Postgres")
+    database_name: str = Field("postgres", description="Name of the database")
+    database_user: str = Field("postgres", description="User of the database")
+    database_password: SecretStr = Field(SecretStr(""), description="Password of that user")
+    database_ssl_mode: str = Field(
+        "require", description="disable, allow, prefer, require, verify-ca or verify-full, as in libpq"
+    )
+    database_statement_cache_size: int = Field(
+        100, ge=0, description="Prepared statements kept per connection; 0 behind pgbouncer in transaction mode"
+    )
+
+    @field_validator("database_ssl_mode")
+    @classmethod
+    def _known_mode(cls, value: str) -> str:
+        modes = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+        if value not in modes:
+            raise ValueError(f"one of {', '.join(modes)} is wanted")
+        return value
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for asyncpg."""
+        return {
+            "host": self.database_host,
+            "port": self.database_port,
+            "database": self.database_name,
+            "user": self.database_user,
+            "password": self.database_password.get_secret_value() or None,
+            "ssl": self.database_ssl_mode,
+            "statement_cache_size": self.database_statement_cache_size,
+        }
+
+
+class RedisSettings(Settings):
+    redis_host: str = Field("localhost", description="Host of Redis (6.2 or newer) or Valkey")
+    redis_port: int = Field(6379, ge=1, le=65535, description="Port of Redis")
+    redis_username: str = Field("", description="User of Redis, if it has users")
+    redis_password: SecretStr = Field(SecretStr(""), description="Password of Redis")
+    redis_database: int = Field(0, ge=0, description="Number of the Redis database")
+    redis_pool_size: int = Field(20, ge=2, description="Connections to Redis, at most")
+    redis_dial_timeout: Duration = Field(timedelta(seconds=5), description="Time to connect to Redis")
+    redis_read_timeout: Duration = Field(timedelta(seconds=3), description="Time for an answer of Redis")
+    redis_queue_name: str = Field(
+        "pending_messages", description="Prefix of all keys; two installations on one Redis need two names"
+    )
+    redis_consumer_group: str = Field("workers", description="Consumer group of the streams")
+    feed_high_water: int = Field(
+        1000, ge=1, description="Campaigns are fed into Redis only while its bulk stream is shorter than this"
+    )
+
+    @field_validator("redis_queue_name", "redis_consumer_group")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", value):
+            raise ValueError("letters, digits, '_', '-' and '.' are wanted")
+        return value
+
+
+class EndpointSettings(Settings):
+    whatsapp_base_url: str = Field("", description="Base URL of the one sender (GOWA), such as http://gowa:3000")
+    whatsapp_auth: SecretStr = Field(
+        SecretStr(""), description="Its login: user:password, or a whole Authorization header value"
+    )
+    whatsapp_endpoints: CommaList = Field(
+        default=[], description="Base URLs of several accounts, comma separated, in place of WHATSAPP_BASE_URL"
+    )
+    whatsapp_auths: Annotated[SecretStr, Field(description="Their logins, comma separated, as many")] = SecretStr("")
+    whatsapp_device_ids: CommaList = Field(
+        default=[], description="Their device ids (X-Device-Id), comma separated, as many; empty parts allowed"
+    )
+    endpoint_concurrency: int = Field(
+        1, ge=1, le=100, description="Sends in flight per account; the sender serialises them, so leave it at 1"
+    )
+    whatsapp_connect_timeout: Duration = Field(timedelta(seconds=5), description="Time to connect to a sender")
+    whatsapp_text_timeout: Duration = Field(
+        timedelta(seconds=70), description="Time for the answer to a text; the sender itself may take 45 s and more"
+    )
+    whatsapp_media_timeout: Duration = Field(timedelta(seconds=180), description="Time for the answer to media")
+
+    @model_validator(mode="after")
+    def _lists_agree(self) -> EndpointSettings:
+        urls = self.whatsapp_endpoints or ([self.whatsapp_base_url] if self.whatsapp_base_url else [])
+        name = "WHATSAPP_ENDPOINTS" if self.whatsapp_endpoints else "WHATSAPP_BASE_URL"
+        if not urls:
+            raise ValueError("WHATSAPP_ENDPOINTS (or WHATSAPP_BASE_URL): at least one sender is wanted")
+        for url in urls:
+            if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", url):
+                raise ValueError(
+                    f"{name}: '{url.split('@')[-1]}' is not an http(s) URL without login; put the login into WHATSAPP_AUTHS"
+                )
+        auths = self.auth_list()
+        if self.whatsapp_endpoints and auths and len(auths) != len(urls):
+            raise ValueError(f"WHATSAPP_AUTHS: {len(auths)} logins for {len(urls)} endpoints")
+        if self.whatsapp_device_ids and len(self.whatsapp_device_ids) != len(urls):
+            raise ValueError(f"WHATSAPP_DEVICE_IDS: {len(self.whatsapp_device_ids)} ids for {len(urls)} endpoints")
+        return self
+
+    def url_list(self) -> list[str]:
+        return self.whatsapp_endpoints or [self.whatsapp_base_url]
+
+    def auth_list(self) -> list[str]:
+        """One login per endpoint, or none at all."""
+        if not self.whatsapp_endpoints:
+            single = self.whatsapp_auth.get_secret_value()
+            return [single] if single else []
+        parts = _comma_list(self.whatsapp_auths.get_secret_value())
+        return parts if isinstance(parts, list) else []
+
+
+class PacingSettings(Settings):
+    """Defaults of the rate profile; what is set at run time goes before them."""
+
+    rate_profile: str = Field("manual", description="manual (few messages) or bulk (campaigns); may change at run time")
+    rate_limit_delay_min: Duration = Field(timedelta(seconds=2), description="Shortest pause after a message")
+    rate_limit_delay_max: Duration = Field(timedelta(seconds=5), description="Longest pause after a message")
+    typing_delay_min: Duration = Field(timedelta(seconds=1), description="Shortest time shown as typing")
+    typing_delay_max: Duration = Field(timedelta(seconds=3), description="Longest time shown as typing")
+    bulk_typing_delay_min: Duration = Field(
+        timedelta(seconds=3), description="Shortest typing time of campaigns in profile bulk"
+    )
+    bulk_typing_delay_max: Duration = Field(
+        timedelta(seconds=8), description="Longest typing time of campaigns in profile bulk"
+    )
+    typing_presence: bool = Field(True, description="Show the recipient that the account is typing")
+    natural_break_interval: int = Field(
+        50, ge=0, description="Profile manual: campaigns take a break after so many messages of an account; 0: never"
+    )
+    natural_break_duration_min: Duration = Field(timedelta(seconds=30), description="Shortest break")
+    natural_break_duration_max: Duration = Field(timedelta(minutes=1), description="Longest break")
+    rate_delay_mean_ms: int = Field(10000, ge=0, description="Profile bulk: mean pause after a message, milliseconds")
+    rate_delay_jitter_ms: int = Field(5000, ge=0, description="Profile bulk: the pause is the mean plus or minus this")
+    rate_burst_limit: int = Field(20, ge=0, description="Profile bulk: cooldown after so many messages; 0: never")
+    rate_cooldown_seconds: int = Field(
+        210, ge=0, description="Profile bulk: the cooldown lasts this to 60 s longer, seconds; 0: never"
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> PacingSettings:
+        if self.rate_profile not in ("manual", "bulk"):
+            raise ValueError("RATE_PROFILE: manual or bulk is wanted")
+        for low, high in (
+            ("rate_limit_delay_min", "rate_limit_delay_max"),
+            ("typing_delay_min", "typing_delay_max"),
+            ("bulk_typing_delay_min", "bulk_typing_delay_max"),
+            ("natural_break_duration_min", "natural_break_duration_max"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low.upper()}: it is longer than {high.upper()}")
+        for name in ("typing_delay_max", "bulk_typing_delay_max"):
+            if getattr(self, name) > timedelta(minutes=1):
+                raise ValueError(f"{name.upper()}: 1m is the most")
+        if self.rate_delay_jitter_ms > self.rate_delay_mean_ms:
+            raise ValueError("RATE_DELAY_JITTER_MS: it is more than RATE_DELAY_MEAN_MS")
+        return self
+
+
+class BreakerSettings(Settings):
+    circuit_breaker_enabled: bool = Field(True, description="Take an account that keeps failing out of the rota")
+    circuit_breaker_failure_threshold: int = Field(3, ge=1, description="Failures in a row that open the breaker")
+    circuit_breaker_success_threshold: int = Field(2, ge=1, description="Successes that close it again")
+    circuit_breaker_open_timeout: Duration = Field(timedelta(minutes=2), description="Time before a trial")
+    circuit_breaker_half_open_timeout: Duration = Field(
+        timedelta(seconds=30), description="A trial without an answer for so long opens the breaker again"
+    )
+
+
+class UnknownSettings(Settings):
+    unknown_check_delay: Duration = Field(
+        timedelta(seconds=75), description="An outcome that is not known is looked up after this (text)"
+    )
+    unknown_check_delay_media: Duration = Field(timedelta(seconds=240), description="The same for media")
+    unknown_check_limit: Duration = Field(
+        timedelta(minutes=30), description="How long looking up is repeated while the account cannot be reached"
+    )
+    on_unknown_bulk: OnUnknown = Field(
+        OnUnknown.HOLD, description="Campaigns: hold (ends as unknown) or resend (may double)"
+    )
+    on_unknown_transactional: OnUnknown = Field(
+        OnUnknown.RESEND, description="Single sends: resend (may double) or hold (ends as unknown)"
+    )
+
+    def check_seconds(self) -> dict[str, float]:
+        """Seconds from an unknown outcome to its check, by kind of message."""
+        media = seconds(self.unknown_check_delay_media)
+        return {"message": seconds(self.unknown_check_delay), "image": media, "file": media}
+
+
+class ListenSettings(Settings):
+    api_host: str = Field("127.0.0.1", description="Address on which a service listens")
+    enable_auth: bool = Field(True, description="Ask for a login; off only where nobody else can reach the port")
+    dashboard_username: str = Field("admin", description="User of API and dashboard")
+    dashboard_password: SecretStr = Field(
+        SecretStr(SHIPPED_PASSWORD), description="Its password; the shipped one works on loopback only"
+    )
+    dashboard_realm: str = Field("Paceline", description="Realm shown by the browser's login box")
+    shutdown_grace: Duration = Field(timedelta(seconds=20), description="Time for requests in hand at a stop")
+
+    @model_validator(mode="after")
+    def _password_is_own(self) -> ListenSettings:
+        if not self.enable_auth or self.dashboard_password.get_secret_value() != SHIPPED_PASSWORD:
+            return self
+        if not is_loopback(self.api_host):
+            raise ValueError(
+                f"DASHBOARD_PASSWORD: set one of your own; the shipped password is refused on API_HOST={self.api_host}, "
+                "which others can reach"
+            )
+        return self
+
+
+class FileSettings(Settings):
+    file_storage_root: str = Field("tmp", description="Folder for uploads under way and media being sent")
+
+
+class RemoteMediaSettings(Settings):
+    remote_media: str = Field(
+        "fetch",
+        description="image_url and file_url: fetch (we fetch and upload them) or pass (the sender fetches them itself)",
+    )
+    remote_media_allow: CommaList = Field(
+        default=[], description="Hosts or networks (CIDR) allowed in such URLs though they are not public"
+    )
+
+    @field_validator("remote_media")
+    @classmethod
+    def _known_way(cls, value: str) -> str:
+        if value not in ("fetch", "pass"):
+            raise ValueError("fetch or pass is wanted")
+        return value
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings_class: type[S]) -> S:
+    """The settings out of the environment. Raises SettingError with a line for each variable that is wrong."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            text = str(problem["msg"]).removeprefix("Value error, ")
+            if problem["type"] == "missing":
+                text = "it must be set"
+            # A check over several settings names its variable itself.
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            lines.append(f"{name}: {text}" if name else text)
+        raise SettingError("\n".join(lines)) from None
