@@ -1,0 +1,42 @@
+"""Putting entries into Redis. May be repeated at will: an entry that is there twice meets the fence in Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from shared.messages import Entry
+from shared.queue.connection import QueueConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """An entry and when it may be taken: milliseconds since 1970 by the clock of Redis, 0 = now."""
+
+    entry: Entry
+    due_ms: int = 0
+
+
+async def enqueue(queue: QueueConnection, placements: Sequence[Placement], epoch: int | None = None) -> int:
+    """Adds the entries in one step and returns how many. Raises QueueUnavailable; RebuildNeeded when ``epoch`` is given
+    and Redis has another one."""
+    lines = [
+        {"lane": place.entry.lane.value, "fields": place.entry.fields(), "due": place.due_ms} for place in placements
+    ]
+    answer = await queue.run("enqueue", queue.keys.prefix, "" if epoch is None else epoch, orjson.dumps(lines).decode())
+    return int(answer[1])
+
+
+async def stream_length(queue: QueueConnection, suffix: str) -> int:
+    """How many entries a stream holds, those in a dispatcher's hand included."""
+    return int(await queue.ask("XLEN", queue.keys.prefix + suffix))
+
+
+async def oldest_entry_ms(queue: QueueConnection, suffix: str) -> int | None:
+    """When the oldest entry of a stream was added, ms since 1970; None: the stream is empty."""
+    answer = await queue.ask("XRANGE", queue.keys.prefix + suffix, "-", "+", "COUNT", 1)
+    if not answer:
+        return None
+    return int(str(answer[0][0]).split("-")[0])

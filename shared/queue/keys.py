@@ -1,0 +1,63 @@
+"""Every key in Redis, named in one place.
+
+All share the hash tag ``{<queue name>}``, so that a script may touch them together on Redis Cluster. ``P`` below is that
+prefix. Everything here can be lost: Postgres has what is needed to write it anew.
+
+=========================  ======  ====================================================================================
+``P:transactional``        stream  entries of single sends, group ``workers``
+``P:bulk``                 stream  entries of campaigns
+``P:endpoint:<id>:<lane>`` stream  entries bound to one endpoint
+``P:bound``                set     ids of the endpoints that have entries of their own
+``P:scheduled``            zset    parked entries as JSON, score = due at (ms)
+``P:rota``                 zset    ``<endpoint>/<slot>``, score = when the slot may send next (ms)
+``P:rota:bulk``            zset    the same for campaigns; the same members as ``P:rota``
+``P:trials``              hash    endpoints on trial (half-open) -> since (ms)
+``P:busy``                 zset    slots in use, score = end of the lease (ms)
+``P:busy:owners``          hash    slot -> ``<token>|<dispatcher>|<when it might have sent a campaign's, ms>``
+``P:state:<endpoint>``     hash    breaker and pacing counters of an endpoint (see ``lua/take.lua``)
+``P:dispatchers``          hash    name -> last beat (ms)
+``P:control``              hash    copy of the rate profile: ``version``, ``profile``
+``P:epoch``                hash    ``number`` and ``run_id`` of the Redis that was built for it
+``P:statistics``           hash    counters since the last rebuild
+``P:minutes``              hash    ``<minute>:<counter>`` of the last two hours
+``P:statistics:<id>``      hash    counters of an endpoint
+``P:wake``                 channel told when an entry was added
+=========================  ======  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from shared.messages import Lane
+
+
+class Keys:
+    def __init__(self, queue_name: str) -> None:
+        self.prefix = "{" + queue_name + "}"
+        self.scheduled = f"{self.prefix}:scheduled"
+        self.rota = f"{self.prefix}:rota"
+        self.rota_bulk = f"{self.prefix}:rota:bulk"
+        self.busy = f"{self.prefix}:busy"
+        self.busy_owners = f"{self.prefix}:busy:owners"
+        self.bound = f"{self.prefix}:bound"
+        self.dispatchers = f"{self.prefix}:dispatchers"
+        self.control = f"{self.prefix}:control"
+        self.epoch = f"{self.prefix}:epoch"
+        self.statistics = f"{self.prefix}:statistics"
+        self.minutes = f"{self.prefix}:minutes"
+        self.wake = f"{self.prefix}:wake"
+
+    def lane(self, lane: Lane) -> str:
+        return f"{self.prefix}:{lane.value}"
+
+    def bound_lane(self, endpoint: str, lane: Lane) -> str:
+        return f"{self.prefix}:endpoint:{endpoint}:{lane.value}"
+
+    def state(self, endpoint: str) -> str:
+        return f"{self.prefix}:state:{endpoint}"
+
+    def endpoint_statistics(self, endpoint: str) -> str:
+        return f"{self.prefix}:statistics:{endpoint}"
+
+    def everything(self) -> str:
+        """Pattern of all keys of this queue, for SCAN."""
+        return self.prefix.replace("[", "\\[") + ":*"

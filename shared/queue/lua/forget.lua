@@ -1,0 +1,66 @@
+-- forget, version 1: a dispatcher that is gone leaves nothing behind: its slots go back, its consumers are deleted.
+--
+-- KEYS[1]  P:epoch, which fixes the cluster slot; all other keys are P plus a suffix.
+-- ARGV[1]  now in ms, '' = the clock of Redis
+-- ARGV[2]  prefix P
+-- ARGV[3]  consumer group
+-- ARGV[4]  dispatcher
+-- ARGV[5]  its beat as the caller last saw it: a newer one means that it lives ('' = whatever)
+-- ARGV[6]  pause in ms before its slots may send again
+-- ARGV[7+] suffixes of the streams
+--
+-- Returns {'ALIVE'}, {'PENDING'} when entries of it are still to be reclaimed, or {'OK', slots given back}.
+--
+-- The slots come back at once though an answer may still be on its way: Postgres lets no second attempt begin on a slot
+-- whose attempt is open.
+
+local now = tonumber(ARGV[1])
+if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]
+
+-- An open endpoint has no slot in the rota; its longest pauses stand in its state until it is readmitted.
+local function keep_pause(state_key, ready_at, bulk_ready_at)
+    local kept = redis.call('HMGET', state_key, 'ready_at', 'bulk_ready_at')
+    redis.call('HSET', state_key, 'ready_at', math.max(ready_at, tonumber(kept[1] or '0')),
+        'bulk_ready_at', math.max(bulk_ready_at, tonumber(kept[2] or '0')))
+end
+
+local beat = redis.call('HGET', prefix .. ':dispatchers', dispatcher)
+if ARGV[5] ~= '' and beat and beat ~= ARGV[5] then
+    return {'ALIVE'}
+end
+for index = 7, #ARGV do
+    local pending = redis.pcall('XPENDING', prefix .. ARGV[index], group, '-', '+', 1, dispatcher)
+    if not pending.err and #pending > 0 then
+        return {'PENDING'}
+    end
+end
+for index = 7, #ARGV do
+    redis.pcall('XGROUP', 'DELCONSUMER', prefix .. ARGV[index], group, dispatcher)
+end
+local given = 0
+local owners = redis.call('HGETALL', prefix .. ':busy:owners')
+for index = 1, #owners, 2 do
+    local slot = owners[index]
+    local owner, bulk_before = string.match(owners[index + 1], '^[^|]*|([^|]*)|([^|]*)$')
+    if owner == dispatcher then
+        redis.call('HDEL', prefix .. ':busy:owners', slot)
+        redis.call('ZREM', prefix .. ':busy', slot)
+        local state_key = prefix .. ':state:' .. string.match(slot, '^(.*)/')
+        local ready_at = now + tonumber(ARGV[6])
+        -- The campaigns' pause of before the slot was taken is kept.
+        local bulk_ready_at = math.max(ready_at, tonumber(bulk_before) or 0)
+        if redis.call('HGET', state_key, 'breaker') == 'open' then
+            keep_pause(state_key, ready_at, bulk_ready_at)
+        else
+            redis.call('ZADD', prefix .. ':rota', ready_at, slot)
+            redis.call('ZADD', prefix .. ':rota:bulk', bulk_ready_at, slot)
+        end
+        given = given + 1
+    end
+end
+redis.call('HDEL', prefix .. ':dispatchers', dispatcher)
+return {'OK', given}

@@ -1,0 +1,250 @@
+-- settle, version 1: end assignments: take their entries out of the stream, put follow-up entries where they belong, give
+-- the slots back with their next times, count for breaker and statistics.
+--
+-- KEYS[1]  P:epoch, which fixes the cluster slot; all other keys are P plus a suffix.
+-- ARGV[1]  now in ms, '' = the clock of Redis
+-- ARGV[2]  prefix P
+-- ARGV[3]  consumer group
+-- ARGV[4]  {enabled, failure_threshold, success_threshold, open_timeout_ms, recheck_ms} of the breaker, JSON
+-- ARGV[5]  settlements, a JSON list of objects:
+--   stream, id           suffix and id of the entry, both '' if there is none
+--   slot, token          the assignment; a slot is changed only while it belongs to this token
+--   ready, bulk          ms from now until the slot may send a text, a campaign's message; < 0: when it might before,
+--                        at ready_at and bulk_ready_at
+--   since_break          messages since the last long pause, afterwards
+--   outcome              ok, fail, critical (the endpoint cannot send until its status says so), ignore
+--   generation           of the breaker when it was taken; an older one counts for nothing
+--   reason               of a fail or critical, without anything secret
+--   verdict, ms          for the statistics; '' = none
+--   next                 nil or {fields, lane, due (ms from now), rebind}: the entry that follows. due 0: into its
+--                        stream now; rebind 1: bound to the least recently ready endpoint that its field x does not
+--                        exclude, or else due in `otherwise` ms
+-- ARGV[6]  known endpoints, as in take.lua
+--
+-- Returns the breakers that changed: {{endpoint, from, to, reason}, ...}. May be repeated: entries are gone, a slot counts
+-- and is given back only while the token owns it, and a follow-up that is enqueued twice meets the fence in Postgres.
+--
+-- Makes impossible: an entry acknowledged while its follow-up is lost; a slot given back by somebody who does not own it
+-- any more; an answer from before a change of the breaker deciding about the breaker after it.
+
+local now = tonumber(ARGV[1])
+if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local prefix, group = ARGV[2], ARGV[3]
+local breaker_settings = cjson.decode(ARGV[4])
+local settlements = cjson.decode(ARGV[5])
+local known = cjson.decode(ARGV[6])
+local rota, rota_bulk = prefix .. ':rota', prefix .. ':rota:bulk'
+local minute = math.floor(now / 60000)
+local changes = {}
+local woken = false
+
+local function add(lane, endpoint, fields)
+    local suffix = ':' .. lane
+    if endpoint then
+        suffix = ':endpoint:' .. endpoint .. ':' .. lane
+        redis.call('SADD', prefix .. ':bound', endpoint)
+    end
+    local flat = {}
+    for name, value in pairs(fields) do
+        flat[#flat + 1] = name
+        flat[#flat + 1] = value
+    end
+    redis.call('XADD', prefix .. suffix, '*', unpack(flat))
+    woken = true
+end
+
+local function park(entry, delay)
+    redis.call('ZADD', prefix .. ':scheduled', now + delay, cjson.encode({lane = entry.lane, fields = entry.fields}))
+end
+
+-- The endpoint that may send soonest among those that the dispatcher knows and this round has not tried.
+local function another_endpoint(excluded)
+    local slots = redis.call('ZRANGE', rota, 0, 1023)
+    for _, slot in ipairs(slots) do
+        local endpoint = string.match(slot, '^(.*)/')
+        if known[endpoint] and not string.find(',' .. excluded .. ',', ',' .. endpoint .. ',', 1, true) then
+            local breaker = redis.call('HGET', prefix .. ':state:' .. endpoint, 'breaker')
+            if not breaker or breaker == 'closed' then
+                return endpoint
+            end
+        end
+    end
+    return nil
+end
+
+local function follow(entry)
+    if entry.rebind == 1 then
+        local endpoint = another_endpoint(entry.fields.x or '')
+        if endpoint then
+            entry.fields.e = endpoint
+            add(entry.lane, endpoint, entry.fields)
+        else
+            entry.fields.x = nil
+            park(entry, entry.otherwise)
+        end
+    elseif entry.due > 0 then
+        park(entry, entry.due)
+    else
+        add(entry.lane, entry.fields.e, entry.fields)
+    end
+end
+
+local function slots_of(endpoint)
+    -- Slots are numbered from 0 without gaps; each is in the rota or busy.
+    local slots = {}
+    for number = 0, 99 do
+        local slot = endpoint .. '/' .. number
+        if not redis.call('ZSCORE', rota, slot) and not redis.call('ZSCORE', prefix .. ':busy', slot) then
+            break
+        end
+        slots[#slots + 1] = slot
+    end
+    return slots
+end
+
+-- An open endpoint has no slot in the rota; its longest pauses stand in its state until it is readmitted.
+local function keep_pause(state_key, ready_at, bulk_ready_at)
+    local kept = redis.call('HMGET', state_key, 'ready_at', 'bulk_ready_at')
+    redis.call('HSET', state_key, 'ready_at', math.max(ready_at, tonumber(kept[1] or '0')),
+        'bulk_ready_at', math.max(bulk_ready_at, tonumber(kept[2] or '0')))
+end
+
+local function change(endpoint, state_key, from, to, reason, not_before)
+    redis.call('HINCRBY', state_key, 'generation', 1)
+    redis.call('HSET', state_key, 'breaker', to, 'reason', reason, 'since', now, 'not_before', not_before,
+        'failures', 0, 'successes', 0, 'trial_until', 0)
+    if to == 'open' then
+        for _, slot in ipairs(slots_of(endpoint)) do
+            local ready_at = redis.call('ZSCORE', rota, slot)
+            if ready_at then
+                keep_pause(state_key, tonumber(ready_at), tonumber(redis.call('ZSCORE', rota_bulk, slot)))
+                redis.call('ZREM', rota, slot)
+                redis.call('ZREM', rota_bulk, slot)
+            end
+        end
+    end
+    if from ~= to then
+        redis.call('HINCRBY', prefix .. ':statistics', 'breaker_' .. to, 1)
+        changes[#changes + 1] = {endpoint, from, to, reason}
+    end
+end
+
+local function count_for_breaker(endpoint, s)
+    local state_key = prefix .. ':state:' .. endpoint
+    local state = redis.call('HMGET', state_key, 'breaker', 'generation')
+    local breaker, generation = state[1] or 'closed', state[2] or '0'
+    if s.outcome == 'ignore' or tostring(s.generation) ~= generation then
+        if s.outcome == 'ignore' and breaker == 'half_open' and tostring(s.generation) == generation then
+            redis.call('HSET', state_key, 'trial_until', 0)
+        end
+        return
+    end
+    local wait = now + breaker_settings.open_timeout_ms
+    if s.outcome == 'critical' then
+        -- Also with the breaker off: an account that is logged out would burn every message.
+        if breaker ~= 'open' then
+            change(endpoint, state_key, breaker, 'open', s.reason,
+                breaker_settings.enabled and wait or now + breaker_settings.recheck_ms)
+        end
+    elseif not breaker_settings.enabled then
+        return
+    elseif s.outcome == 'fail' then
+        if breaker == 'half_open' then
+            change(endpoint, state_key, breaker, 'open', s.reason, wait)
+        elseif redis.call('HINCRBY', state_key, 'failures', 1) >= breaker_settings.failure_threshold then
+            change(endpoint, state_key, breaker, 'open', s.reason, wait)
+        end
+    elseif breaker == 'half_open' then
+        redis.call('HSET', state_key, 'trial_until', 0)
+        if redis.call('HINCRBY', state_key, 'successes', 1) >= breaker_settings.success_threshold then
+            change(endpoint, state_key, breaker, 'closed', '', 0)
+        end
+    elseif breaker == 'closed' then
+        redis.call('HSET', state_key, 'failures', 0)
+    end
+end
+
+local function owns(s)
+    local owner = redis.call('HGET', prefix .. ':busy:owners', s.slot)
+    return owner and string.match(owner, '^([^|]*)|') == s.token
+end
+
+local function give_back(endpoint, s)
+    redis.call('HDEL', prefix .. ':busy:owners', s.slot)
+    redis.call('ZREM', prefix .. ':busy', s.slot)
+    local state_key = prefix .. ':state:' .. endpoint
+    if s.since_break then
+        redis.call('HSET', state_key, 'since_break', s.since_break)
+    end
+    local ready_at, bulk_at = s.ready_at, s.bulk_ready_at
+    if s.ready >= 0 then
+        ready_at = now + s.ready
+        -- A text does not end the campaigns' pause.
+        bulk_at = math.max(now + s.bulk, s.lane == 'transactional' and s.bulk_ready_at or 0)
+    end
+    if redis.call('HGET', state_key, 'breaker') == 'open' then
+        keep_pause(state_key, ready_at, bulk_at)
+        return
+    end
+    redis.call('ZADD', rota, ready_at, s.slot)
+    redis.call('ZADD', rota_bulk, bulk_at, s.slot)
+    -- The pace is the endpoint's: one slot's send moves all of them.
+    if s.ready > 0 or s.bulk > 0 then
+        for number = 0, 99 do
+            local slot = endpoint .. '/' .. number
+            local other = redis.call('ZSCORE', rota, slot)
+            if slot ~= s.slot and other then
+                redis.call('ZADD', rota, 'GT', ready_at, slot)
+                redis.call('ZADD', rota_bulk, 'GT', bulk_at, slot)
+            elseif not other and not redis.call('ZSCORE', prefix .. ':busy', slot) then
+                break
+            end
+        end
+    end
+end
+
+local function count(endpoint, s)
+    if s.verdict == '' then
+        return
+    end
+    local totals, per_endpoint = prefix .. ':statistics', prefix .. ':statistics:' .. endpoint
+    redis.call('HINCRBY', totals, s.verdict, 1)
+    redis.call('HINCRBY', prefix .. ':minutes', minute .. ':' .. s.verdict, 1)
+    redis.call('HINCRBY', per_endpoint, s.verdict, 1)
+    redis.call('HINCRBY', per_endpoint, 'answers', 1)
+    redis.call('HINCRBY', per_endpoint, 'answer_ms', s.ms)
+    redis.call('HSET', per_endpoint, 'last_used', now)
+    redis.call('HSET', totals, 'last_processed', now)
+    if s.outcome == 'fail' or s.outcome == 'critical' then
+        redis.call('HSET', per_endpoint, 'last_error', s.reason, 'last_error_at', now)
+    end
+end
+
+local entries = {}
+for _, s in ipairs(settlements) do
+    local endpoint = string.match(s.slot, '^(.*)/')
+    if s.next and s.next ~= cjson.null then
+        follow(s.next)
+    end
+    if s.id ~= '' then
+        local list = entries[s.stream] or {}
+        list[#list + 1] = s.id
+        entries[s.stream] = list
+    end
+    if owns(s) then
+        count_for_breaker(endpoint, s)
+        give_back(endpoint, s)
+        count(endpoint, s)
+    end
+end
+for suffix, ids in pairs(entries) do
+    redis.pcall('XACK', prefix .. suffix, group, unpack(ids))
+    redis.call('XDEL', prefix .. suffix, unpack(ids))
+end
+if woken then
+    redis.call('PUBLISH', prefix .. ':wake', '1')
+end
+return changes

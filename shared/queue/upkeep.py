@@ -1,0 +1,164 @@
+"""What a scheduler does with Redis: promote what is due, take back from the dead, put endpoints on trial, rebuild.
+
+Every function is safe to run by two schedulers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from shared.messages import Entry, Lane
+from shared.queue.connection import QueueConnection
+from shared.queue.taking import BreakerChange
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    moved: int
+    leases_ended: int
+    wait_ms: int | None
+    breakers: list[BreakerChange]
+
+
+async def promote(
+    queue: QueueConnection, limit: int, lease_pause_ms: int, open_timeout_ms: int, now_ms: int | None = None
+) -> Promoted:
+    """Moves parked entries that are due into their streams and slots whose lease ended back. Raises QueueUnavailable."""
+    moved, ended, wait_ms, breakers = await queue.run(
+        "promote", "" if now_ms is None else now_ms, queue.keys.prefix, limit, lease_pause_ms, open_timeout_ms
+    )
+    changes = [BreakerChange(*change) for change in breakers]
+    return Promoted(int(moved), int(ended), int(wait_ms) if wait_ms >= 0 else None, changes)
+
+
+async def stream_suffixes(queue: QueueConnection, endpoints: Sequence[str] = ()) -> list[str]:
+    """The suffixes of all streams that may have entries: both lanes and the bound ones."""
+    bound = set(await queue.ask("SMEMBERS", queue.keys.bound)) | set(endpoints)
+    suffixes = [f":{lane.value}" for lane in Lane]
+    for endpoint in sorted(bound):
+        suffixes += [f":endpoint:{endpoint}:{lane.value}" for lane in Lane]
+    return suffixes
+
+
+async def beats(queue: QueueConnection) -> dict[str, int]:
+    """Each dispatcher's last beat, ms since 1970 by the clock of Redis."""
+    answer = await queue.ask("HGETALL", queue.keys.dispatchers)
+    return {name: int(beat) for name, beat in dict(answer).items()}
+
+
+async def reclaim(
+    queue: QueueConnection, suffix: str, consumer: str = "", idle_ms: int = 0, limit: int = 100, crashed: bool = True
+) -> list[Entry]:
+    """Puts entries of a consumer (or, with '', those idle for so long) back into their stream and returns them."""
+    lines = await queue.run(
+        "reclaim", queue.keys.prefix, queue.group, suffix, consumer, idle_ms, limit, "1" if crashed else "0"
+    )
+    lane = Lane.BULK if suffix.endswith(":bulk") else Lane.TRANSACTIONAL
+    return [Entry.from_fields(dict(zip(fields[::2], fields[1::2], strict=True)), lane) for _, fields in lines]
+
+
+async def forget(
+    queue: QueueConnection,
+    dispatcher: str,
+    beat: int | None,
+    pause_ms: int,
+    suffixes: Sequence[str],
+    now_ms: int | None = None,
+) -> str:
+    """Gives back the slots of a dispatcher that is gone and deletes its consumers: 'OK', 'ALIVE' or 'PENDING'."""
+    answer = await queue.run(
+        "forget",
+        "" if now_ms is None else now_ms,
+        queue.keys.prefix,
+        queue.group,
+        dispatcher,
+        "" if beat is None else beat,
+        pause_ms,
+        *suffixes,
+    )
+    return str(answer[0])
+
+
+async def consumers(queue: QueueConnection, suffix: str) -> list[str]:
+    """Names of all consumers that a stream knows."""
+    try:
+        answer = await queue.redis.xinfo_consumers(queue.keys.prefix + suffix, queue.group)
+    except Exception as error:
+        if "no such key" in str(error) or "NOGROUP" in str(error):
+            return []
+        raise
+    return [str(line["name"]) for line in answer]
+
+
+async def readmit(
+    queue: QueueConnection,
+    endpoint: str,
+    slots: int,
+    to: str = "half_open",
+    at_once: bool = False,
+    now_ms: int | None = None,
+) -> bool:
+    """Puts an open endpoint on trial ('half_open') or back into service ('closed'). Answers whether that changed it."""
+    before = await queue.run(
+        "readmit", "" if now_ms is None else now_ms, queue.keys.prefix, endpoint, slots, to, "1" if at_once else "0"
+    )
+    return bool(before)
+
+
+async def rebind(queue: QueueConnection, endpoint: str, lane: Lane, limit: int = 500) -> int:
+    """Moves entries that were bound to an endpoint, unless a caller chose it, to the lane. Returns how many."""
+    return int(await queue.run("rebind", queue.keys.prefix, queue.group, endpoint, lane.value, limit))
+
+
+async def endpoint_states(queue: QueueConnection, endpoints: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The state hash of each endpoint (breaker, since, not_before, reason ...), empty where there is none."""
+    return {endpoint: dict(await queue.ask("HGETALL", queue.keys.state(endpoint))) for endpoint in endpoints}
+
+
+@dataclass(frozen=True, slots=True)
+class RebuiltState:
+    """What Redis is given at a rebuild; times in ms since 1970."""
+
+    slots: Mapping[str, tuple[int, int]]
+    busy: Mapping[str, int]
+    states: Mapping[str, Mapping[str, str]]
+    profile: str = "{}"
+    profile_version: str = "0"
+    streams: Sequence[str] = field(default=(":transactional", ":bulk"))
+
+
+async def rebuild(queue: QueueConnection, epoch: int, state: RebuiltState) -> bool:
+    """Makes Redis the one of ``epoch``. Answers False when it already is of that epoch or a later one."""
+    text = orjson.dumps(
+        {
+            "slots": dict(state.slots),
+            "busy": dict(state.busy),
+            "states": {key: dict(value) for key, value in state.states.items()},
+            "profile": state.profile,
+            "version": state.profile_version,
+            "streams": list(state.streams),
+        }
+    ).decode()
+    return bool(await queue.run("rebuild", queue.keys.prefix, queue.group, epoch, text))
+
+
+async def epoch_is_current(queue: QueueConnection, epoch: int) -> bool:
+    """Whether Redis was built for ``epoch`` and is still the server that it was built on."""
+    number, run_id = await queue.ask("HMGET", queue.keys.epoch, "number", "run_id")
+    server = await queue.ask("INFO", "server")
+    return bool(number == str(epoch) and run_id == server["run_id"])
+
+
+async def publish_profile(queue: QueueConnection, profile: str, version: str) -> None:
+    """Copies the rate profile (JSON) for the dispatchers, which see the new version at their next take."""
+    await queue.ask("HSET", queue.keys.control, "version", version, "profile", profile)
+    await queue.ask("PUBLISH", queue.keys.wake, "1")
+
+
+async def published_profile(queue: QueueConnection) -> tuple[str, str]:
+    """(version, JSON of the rate profile) as the dispatchers see it."""
+    version, profile = await queue.ask("HMGET", queue.keys.control, "version", "profile")
+    return str(version or "0"), str(profile or "{}")

@@ -1,0 +1,39 @@
+"""Hearing at once that an entry was added, so that an idle dispatcher need not ask all the time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from redis.exceptions import RedisError
+
+from shared.queue.connection import QueueConnection
+
+log = structlog.get_logger()
+_PAUSE = 1.0
+
+
+@asynccontextmanager
+async def waking(queue: QueueConnection, woken: asyncio.Event) -> AsyncIterator[None]:
+    """Sets ``woken`` whenever an entry is added, while the context is open. A wake-up may be lost while Redis is away, so
+    whoever waits also looks by itself now and then."""
+
+    async def listen() -> None:
+        while True:
+            try:
+                async with queue.redis.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(queue.keys.wake)
+                    while True:
+                        if await channel.get_message(timeout=1.0) is not None:
+                            woken.set()
+            except (RedisError, OSError, TimeoutError):
+                await asyncio.sleep(_PAUSE)
+
+    task = asyncio.create_task(listen(), name="waking")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
