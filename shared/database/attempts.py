@@ -1,0 +1,193 @@
+"""What a dispatcher asks of Postgres: peek before typing, the gate before the HTTP call, the verdict after it.
+
+Each takes a batch. Batches are sorted by message here, since two that meet in opposite order deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+from zlib import crc32
+
+from shared.database.connection import BadValue, Database, load_statements
+from shared.messages import Kind, OnUnknown, Refusal, Status, Verdict
+
+_SQL = load_statements("attempts")
+COUNT_SHARDS = 16
+
+
+def count_shard(name: str) -> int:
+    """The shard of ``campaign_counts`` that a process writes to, so that few meet on one row."""
+    return crc32(name.encode()) % COUNT_SHARDS
+
+
+@dataclass(frozen=True, slots=True)
+class PeekedMedia:
+    id: UUID
+    filename: str
+    content_type: str
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeekedMessage:
+    """All that is needed to send a message, and why it may not be sent, if so."""
+
+    id: UUID
+    attempt: int
+    status: Status
+    kind: Kind
+    phone: str
+    campaign: UUID | None
+    tries_used: int
+    crashes: int
+    on_unknown: OnUnknown
+    content: dict[str, Any]
+    media: PeekedMedia | None
+    refusal: Refusal | None
+
+
+async def peek(database: Database, messages: Sequence[UUID]) -> dict[UUID, PeekedMessage]:
+    """The messages by id; one that does not exist is missing. Raises DatabaseUnavailable."""
+    rows = await database.fetch(_SQL["peek"], sorted(set(messages)))
+    return {
+        row["id"]: PeekedMessage(
+            id=row["id"],
+            attempt=row["attempt"],
+            status=Status(row["status"]),
+            kind=Kind(row["kind"]),
+            phone=row["phone"],
+            campaign=row["campaign"],
+            tries_used=row["tries_used"],
+            crashes=row["crashes"],
+            on_unknown=OnUnknown(row["on_unknown"]),
+            content=row["content"],
+            media=PeekedMedia(row["media"], row["filename"], row["content_type"], row["size"])
+            if row["filename"] is not None
+            else None,
+            refusal=Refusal(row["refusal"]) if row["refusal"] else None,
+        )
+        for row in rows
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class GateRequest:
+    """``seconds``: from now until nobody can be waiting for the answer any more."""
+
+    message: UUID
+    number: int
+    token: UUID
+    endpoint: str
+    slot: int
+    seconds: int
+
+
+async def gate(database: Database, epoch: int, dispatcher: str, requests: Sequence[GateRequest]) -> dict[UUID, str]:
+    """Begins attempts; token -> 'passed', 'refused', 'put_back' or 'void' (see the function in SQL).
+
+    Of two requests for one message only the first is asked, the other is 'refused'. Raises DatabaseUnavailable; may then
+    be repeated, and passes again for the same tokens only.
+    """
+    first: dict[UUID, GateRequest] = {}
+    for request in requests:
+        first.setdefault(request.message, request)
+    asked = [first[message] for message in sorted(first)]
+    rows = await database.fetch(
+        _SQL["gate"],
+        epoch,
+        dispatcher,
+        [request.message for request in asked],
+        [request.number for request in asked],
+        [request.token for request in asked],
+        [request.endpoint for request in asked],
+        [request.slot for request in asked],
+        [request.seconds for request in asked],
+    )
+    outcomes = {row["token"]: str(row["outcome"]) for row in rows}
+    return {request.token: outcomes.get(request.token, "refused") for request in requests}
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """A verdict and what it means for the message: ``status`` sent, failed, retrying (due in ``due_seconds``) or sending
+    (unknown, to be checked in ``due_seconds``). ``uses_try``: it counts toward WORKER_MAX_RETRIES."""
+
+    message: UUID
+    number: int
+    token: UUID
+    endpoint: str
+    dispatcher: str
+    verdict: Verdict
+    status: Status
+    http_status: int | None = None
+    reason: str | None = None
+    whatsapp_id: str | None = None
+    due_seconds: float = 0.0
+    uses_try: bool = True
+
+
+async def settle(database: Database, shard: int, results: Sequence[AttemptResult]) -> dict[UUID, Status]:
+    """Writes verdicts; answers the new status of each message that it changed.
+
+    A batch that Postgres refuses for one value is halved down to that row, whose message then fails as 'internal'. Raises
+    DatabaseUnavailable; the call may be repeated, the send must not be.
+    """
+
+    async def write(batch: Sequence[AttemptResult]) -> dict[UUID, Status]:
+        rows = await database.fetch(
+            _SQL["settle"],
+            shard,
+            [result.message for result in batch],
+            [result.number for result in batch],
+            [result.token for result in batch],
+            [result.endpoint for result in batch],
+            [result.dispatcher for result in batch],
+            [result.verdict.value for result in batch],
+            [result.http_status for result in batch],
+            [result.reason for result in batch],
+            [result.whatsapp_id for result in batch],
+            [result.status.value for result in batch],
+            [result.due_seconds for result in batch],
+            [result.uses_try for result in batch],
+        )
+        return {row["message"]: Status(row["status"]) for row in rows}
+
+    return await _halving(write, sorted(results, key=lambda result: (result.message, result.number)))
+
+
+async def _halving(
+    write: Callable[[Sequence[AttemptResult]], Awaitable[dict[UUID, Status]]], batch: Sequence[AttemptResult]
+) -> dict[UUID, Status]:
+    try:
+        return await write(batch)
+    except BadValue:
+        if len(batch) == 1:
+            one = batch[0]
+            plain = AttemptResult(
+                message=one.message,
+                number=one.number,
+                token=one.token,
+                endpoint=one.endpoint,
+                dispatcher=one.dispatcher,
+                verdict=one.verdict,
+                status=Status.SENT if one.status is Status.SENT else Status.FAILED,
+                http_status=one.http_status,
+                reason="internal: its answer could not be stored",
+            )
+            return await write([plain])
+        middle = len(batch) // 2
+        return await _halving(write, batch[:middle]) | await _halving(write, batch[middle:])
+
+
+async def end_unsendable(database: Database, shard: int, messages: Sequence[UUID], status: Status, reason: str) -> int:
+    """Ends waiting messages without an attempt as canceled, expired, suppressed or failed. Answers how many."""
+    return int(await database.fetchval(_SQL["end_unsendable"], sorted(messages), status.value, reason, shard))
+
+
+async def count_crashes(database: Database, messages: Sequence[UUID]) -> None:
+    """Notes that a dispatcher died with these waiting messages in hand."""
+    await database.execute(_SQL["count_crashes"], sorted(messages))

@@ -1,0 +1,131 @@
+"""The one way to Postgres: a pool, its limits, and errors sorted into "repeat it" and "it is wrong".
+
+Postgres may be away when a service starts or at any time later; the pool recovers by itself and every failure to reach it
+is DatabaseUnavailable within a bounded time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import orjson
+
+from shared.errors import DatabaseUnavailable
+from shared.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = PoolConnectionProxy[asyncpg.Record]
+
+_SQL = Path(__file__).parent / "sql"
+_CONNECT_TIMEOUT = 5.0
+_STATEMENT_TIMEOUT = 15.0
+
+BadValue = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+"""SQLSTATE classes 22 and 23: a value is to blame, so repeating the same batch cannot help."""
+
+_REPEATABLE = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCachedStatementError,
+)
+
+
+def load_statements(name: str) -> dict[str, str]:
+    """The statements of ``sql/<name>.sql``, each after a line ``-- name: <name>``."""
+    parts = re.split(r"^-- name: (\w+)\n", (_SQL / f"{name}.sql").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {key: text.strip() for key, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads, schema="pg_catalog"
+    )
+    # By statement, since pgbouncer refuses them as startup parameters. A client that stops inside a transaction would
+    # otherwise hold its rows, and every gate behind them, without end.
+    await connection.execute(
+        "set synchronous_commit = on; set idle_in_transaction_session_timeout = '5s';"
+        " set lock_timeout = '2s'; set statement_timeout = '15s'"
+    )
+
+
+class Database:
+    """A pool of at most ``size`` connections. ``open`` it before use, ``close`` it after."""
+
+    def __init__(self, settings: DatabaseSettings, size: int, application: str) -> None:
+        self._settings = settings
+        self._size = size
+        self._application = application
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def open(self) -> Database:
+        """Makes the pool; connects only when first used, so this works while Postgres is away."""
+        self._pool = await asyncpg.create_pool(
+            **self._settings.connect_arguments(),
+            min_size=0,
+            max_size=self._size,
+            init=_prepare,
+            timeout=_CONNECT_TIMEOUT,
+            command_timeout=_STATEMENT_TIMEOUT + 1,
+            max_inactive_connection_lifetime=60,
+        )
+        return self
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), 5)
+            except TimeoutError:
+                self._pool.terminate()
+            self._pool = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection. Raises DatabaseUnavailable, also out of the body when Postgres goes away in it."""
+        if self._pool is None:
+            raise DatabaseUnavailable("the pool is closed")
+        try:
+            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT + 1) as connection:
+                yield connection
+        except _REPEATABLE as error:
+            raise DatabaseUnavailable(f"Postgres: {type(error).__name__}, to be repeated") from error
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.InterfaceError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.OperatorInterventionError,
+            asyncpg.InsufficientResourcesError,
+            asyncpg.InternalClientError,
+        ) as error:
+            raise DatabaseUnavailable(f"Postgres: {type(error).__name__}: {error}") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction. Raises DatabaseUnavailable."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        async with self.connection() as connection:
+            return await connection.fetch(statement, *arguments)
+
+    async def fetchrow(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
+        async with self.connection() as connection:
+            return await connection.fetchrow(statement, *arguments)
+
+    async def fetchval(self, statement: str, *arguments: Any) -> Any:
+        async with self.connection() as connection:
+            return await connection.fetchval(statement, *arguments)
+
+    async def execute(self, statement: str, *arguments: Any) -> str:
+        async with self.connection() as connection:
+            return await connection.execute(statement, *arguments)

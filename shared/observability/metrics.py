@@ -1,0 +1,5 @@
+"""Prometheus metrics of this process at GET /metrics. Labels are few and never a message, a number or a URL."""
+
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+metrics_handler = make_aiohttp_handler()

@@ -1,0 +1,108 @@
+"""Who may call: Basic login, compared in constant time; nothing that a foreign page makes a browser send.
+
+Browsers add a Basic login to any request by themselves, so a page elsewhere could post a form here. A request that changes
+something is refused when its Origin or Sec-Fetch-Site says that it comes from another site, unless that is allowed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from shared.runtime.envelope import ApiError, answer
+from shared.settings import ListenSettings
+
+OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def login(settings: ListenSettings, open_paths: Iterable[str] = ()) -> Middleware:
+    """A middleware that asks for the login of the settings on all but the open paths (exact)."""
+    free = OPEN_PATHS | frozenset(open_paths)
+    user = _digest(settings.dashboard_username)
+    password = _digest(settings.dashboard_password.get_secret_value())
+    realm = settings.dashboard_realm.replace('"', "'")
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not settings.enable_auth or request.path in free or request.method == "OPTIONS":
+            return await handler(request)
+        given = _basic_login(request.headers.get("Authorization", ""))
+        # Both are compared, whichever is wrong, so that the time tells nothing.
+        right = hmac.compare_digest(_digest(given[0]), user) & hmac.compare_digest(_digest(given[1]), password)
+        if not right:
+            raise ApiError(
+                401,
+                "AUTHENTICATION_ERROR",
+                "the login is missing or wrong",
+                headers={"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'},
+            )
+        return await handler(request)
+
+    return middleware
+
+
+def _basic_login(header: str) -> tuple[str, str]:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        user, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return user, password
+
+
+def same_site(allowed_origins: Iterable[str] = ()) -> Middleware:
+    """A middleware that refuses changes asked for by foreign pages and answers CORS for the allowed origins."""
+    allowed = frozenset(origin.rstrip("/") for origin in allowed_origins)
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin", "").rstrip("/")
+        if origin and (origin in allowed or "*" in allowed):
+            if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+                return web.Response(status=204, headers=_cors(origin) | _PREFLIGHT)
+            response = await handler(request)
+            if not response.prepared:
+                response.headers.update(_cors(origin))
+            return response
+        if request.method not in _SAFE_METHODS and _is_foreign(request, origin):
+            return answer(403, "FORBIDDEN", "a page of another site may not do this; allow its origin in CORS_ORIGINS")
+        return await handler(request)
+
+    return middleware
+
+
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
+    "Access-Control-Max-Age": "600",
+}
+
+
+def _cors(origin: str) -> dict[str, str]:
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": "Retry-After",
+        "Vary": "Origin",
+    }
+
+
+def _is_foreign(request: web.Request, origin: str) -> bool:
+    if request.headers.get("Sec-Fetch-Site", "") in ("cross-site", "same-site"):
+        return True
+    # Behind an edge the Host header is the browser's.
+    return bool(origin) and (origin == "null" or urlsplit(origin).netloc != request.headers.get("Host", ""))

@@ -1,0 +1,62 @@
+"""Gathers what many callers do one by one into few calls, without making a lone caller wait.
+
+A call goes out at once while fewer than ``lanes`` are under way; what arrives meanwhile leaves together when one returns.
+So the batch grows with the load by itself and no timer is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Item, Result]):
+    """``call`` takes up to ``limit`` items and answers as many results in the same order; an error is every item's."""
+
+    def __init__(
+        self, call: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], limit: int = 100, lanes: int = 1
+    ) -> None:
+        self._call = call
+        self._limit = limit
+        self._lanes = lanes
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """The item's result, to be awaited. Cancelling the future does not take the item out of a call under way."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._start()
+        return future
+
+    def _start(self) -> None:
+        while self._waiting and len(self._under_way) < self._lanes:
+            task = asyncio.create_task(self._send())
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._start()
+
+    async def _send(self) -> None:
+        batch = [self._waiting.popleft() for _ in range(min(self._limit, len(self._waiting)))]
+        if not batch:
+            return
+        try:
+            results = await self._call([item for item, _ in batch])
+        except BaseException as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)

@@ -1,0 +1,119 @@
+"""Answers in the sender's envelope, ``{"code", "message", "results"}``, for successes and for every error.
+
+So a client of GOWA reads Paceline's answers as it is. An error says which field is wrong in ``results.errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from shared.errors import StoreUnavailable
+
+log = structlog.get_logger()
+
+_CODES = {
+    400: "BAD_REQUEST",
+    401: "AUTHENTICATION_ERROR",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    409: "CONFLICT",
+    413: "PAYLOAD_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+}
+RETRY_AFTER = 5  # seconds; long enough for a failover to be noticed, short enough for a caller to wait
+
+
+class ApiError(Exception):
+    """An answer of 4xx or 5xx. ``errors`` are (field, reason) pairs."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        errors: Sequence[tuple[str, str]] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.errors = list(errors)
+        self.headers = headers or {}
+
+
+class InvalidInput(ApiError):
+    """400 VALIDATION_ERROR with the fields that are wrong."""
+
+    def __init__(self, *errors: tuple[str, str]) -> None:
+        super().__init__(400, "VALIDATION_ERROR", "; ".join(f"{name}: {reason}" for name, reason in errors), errors)
+
+
+def answer(
+    status: int, code: str, message: str, results: Any = None, headers: dict[str, str] | None = None
+) -> web.Response:
+    body: dict[str, Any] = {"code": code, "message": message}
+    if results is not None:
+        body["results"] = results
+    return web.Response(
+        status=status, body=orjson.dumps(body), content_type="application/json", charset="utf-8", headers=headers
+    )
+
+
+def success(
+    message: str, results: Any = None, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return answer(status, "SUCCESS", message, results, headers)
+
+
+def error_answer(error: ApiError) -> web.Response:
+    results = {"errors": [{"field": name, "reason": reason} for name, reason in error.errors]} if error.errors else None
+    return answer(error.status, error.code, error.message, results, error.headers)
+
+
+@web.middleware
+async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns what a handler raises into an answer; nothing of an unexpected error leaves but its status."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error_answer(error)
+    except StoreUnavailable as error:
+        log.warning("store unavailable", route=_route_name(request), reason=str(error))
+        return answer(
+            503,
+            "SERVICE_UNAVAILABLE",
+            "nothing was accepted; please try again",
+            headers={"Retry-After": str(RETRY_AFTER)},
+        )
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        headers = {name: error.headers[name] for name in ("Allow", "WWW-Authenticate") if name in error.headers}
+        return answer(error.status, _CODES.get(error.status, "ERROR"), error.reason, headers=headers)
+    except ConnectionResetError:
+        raise
+    except Exception:
+        log.exception("request failed", method=request.method, route=_route_name(request))
+        return answer(500, "INTERNAL_SERVER_ERROR", "something is wrong on our side; it was logged")
+
+
+def _route_name(request: web.Request) -> str:
+    """The route's pattern, since a path may hold a phone number."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+def read_json(body: bytes) -> Any:
+    """Parses JSON strictly (no NaN, UTF-8 only, bounded depth). Raises InvalidInput naming the body."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(("body", f"it is not valid JSON: {error}"[:200])) from None

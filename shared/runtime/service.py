@@ -1,0 +1,121 @@
+"""Starts and stops a service: settings, log, one aiohttp application on one port, SIGTERM.
+
+Every service answers GET /health (it lives), /ready (it may get traffic) and /metrics, without a login. An application
+brings what it needs up and down in its ``cleanup_ctx``; on SIGTERM /ready turns to 503 first, then the port closes, then
+the contexts end in reverse order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+import uvloop
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from shared.errors import SettingError
+from shared.observability.logs import configure_logs
+from shared.observability.metrics import metrics_handler
+from shared.settings import ListenSettings, LogSettings, load, seconds
+
+log = structlog.get_logger()
+
+ReadyCheck = Callable[[], Awaitable[str]]
+"""Answers '' or why the service should get no traffic."""
+
+SERVICE_NAME = web.AppKey("service_name", str)
+READY_CHECKS = web.AppKey("ready_checks", list[ReadyCheck])
+STOPPING = web.AppKey("stopping", asyncio.Event)
+
+
+class ServiceSettings(ListenSettings, LogSettings):
+    """What ``run`` needs of any service's settings."""
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def new_application(
+    name: str, middlewares: tuple[Middleware, ...] = (), client_max_size: int = 1024**2, health: bool = True
+) -> web.Application:
+    """An application with the routes of every service; ``health`` False leaves GET /health to the caller."""
+    app = web.Application(middlewares=middlewares, client_max_size=client_max_size)
+    app[SERVICE_NAME] = name
+    app[READY_CHECKS] = []
+    app[STOPPING] = asyncio.Event()
+    if health:
+        app.router.add_get("/health", _health)
+    app.router.add_get("/ready", _ready)
+    app.router.add_get("/metrics", metrics_handler)
+    return app
+
+
+async def _health(request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok", "service": request.app[SERVICE_NAME]})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    problems = []
+    if request.app[STOPPING].is_set():
+        problems.append("it is stopping")
+    else:
+        for check in request.app[READY_CHECKS]:
+            try:
+                problem = await asyncio.wait_for(check(), 3)
+            except TimeoutError:
+                problem = "a check had no answer in 3 s"
+            if problem:
+                problems.append(problem)
+    return web.json_response(
+        {"status": "not ready" if problems else "ready", "problems": problems}, status=503 if problems else 200
+    )
+
+
+def run(
+    name: str,
+    settings_class: type[S],
+    build: Callable[[S], web.Application],
+    port: Callable[[S], int],
+) -> None:
+    """Runs the service until SIGTERM or SIGINT; ends the process. Exit code 2: a setting is wrong."""
+    try:
+        settings = load(settings_class)
+    except SettingError as error:
+        print(f"{name} does not start:\n{error}", file=sys.stderr)
+        sys.exit(2)
+    configure_logs(name, settings.log_level, settings.log_format)
+    sys.exit(uvloop.run(_serve(name, settings, build, port(settings))))
+
+
+async def _serve(name: str, settings: S, build: Callable[[S], web.Application], port: int) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = build(settings)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=seconds(settings.shutdown_grace)
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.api_host, port, backlog=1024).start()
+    except OSError as error:
+        log.error("cannot listen", host=settings.api_host, port=port, error=str(error))
+        await runner.cleanup()
+        return 1
+    # What is alive now lives as long as the process; the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    log.info("listening", host=settings.api_host, port=port)
+    await stop.wait()
+    log.info("stopping")
+    app[STOPPING].set()
+    await runner.cleanup()
+    log.info("stopped")
+    return 0
