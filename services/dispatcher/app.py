@@ -1,0 +1,158 @@
+"""The wiring of a dispatcher: what is built, in which order it starts, and in which it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from services.dispatcher.breakers import Breakers
+from services.dispatcher.delivering import HOLD_LIMIT, LEASE_MARGIN, Delivery
+from services.dispatcher.gate import Gate
+from services.dispatcher.heartbeat import heartbeat
+from services.dispatcher.rate import CurrentRate
+from services.dispatcher.retry_policy import RetryRules
+from services.dispatcher.sending.client import SenderClient
+from services.dispatcher.sending.deadline import START_LIMIT
+from services.dispatcher.sending.media_files import MediaFiles
+from services.dispatcher.settings import DispatcherSettings
+from services.dispatcher.settlement import SettlementWriter
+from services.dispatcher.taking import TakingLoop
+from services.dispatcher.typing_presence import TypingPresence
+from shared.database.connection import Database
+from shared.endpoints.gowa import new_session
+from shared.endpoints.identity import endpoints_of
+from shared.endpoints.pacing import profile_of
+from shared.errors import StoreUnavailable
+from shared.queue.connection import QueueConnection
+from shared.queue.taking import Taking
+from shared.queue.upkeep import forget, stream_suffixes
+from shared.queue.waking import waking
+from shared.remote_media import AddressGuard, new_fetching_session
+from shared.runtime.background_loop import BackgroundLoop
+from shared.runtime.service import READY_CHECKS, new_application
+from shared.settings import seconds
+
+log = structlog.get_logger()
+_POOL_SIZE = 4
+"""Connections to Postgres; few, since many dispatchers share a server."""
+_JANITOR_INTERVAL = 600.0
+
+
+def consumer_name(settings: DispatcherSettings) -> str:
+    """A name that nobody had before: what a process of the same pod name left behind is another's to take back."""
+    return f"{settings.redis_consumer_name or socket.gethostname()}-{secrets.token_hex(4)}"
+
+
+def build_app(settings: DispatcherSettings) -> web.Application:
+    app = new_application("dispatcher")
+
+    async def dispatching(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _start(settings, app, stack)
+            yield
+
+    app.cleanup_ctx.append(dispatching)
+    return app
+
+
+async def _start(settings: DispatcherSettings, app: web.Application, stack: AsyncExitStack) -> None:
+    """Starts everything; the stack ends it in reverse order, the taking first, then what it needs."""
+    name = consumer_name(settings)
+    chance = random.Random()  # noqa: S311 - pauses and typing times, nothing secret
+    endpoints = endpoints_of(settings)
+    stopping, woken = asyncio.Event(), asyncio.Event()
+
+    queue = QueueConnection(settings)
+    stack.push_async_callback(queue.close)
+    database = await Database(settings, _POOL_SIZE, name).open()
+    stack.push_async_callback(database.close)
+    client = await stack.enter_async_context(SenderClient(settings))
+    lookups = await stack.enter_async_context(new_session(settings))
+    guard = AddressGuard(settings.remote_media_allow)
+    fetching = await stack.enter_async_context(new_fetching_session(guard))
+
+    lease = HOLD_LIMIT + START_LIMIT + seconds(settings.whatsapp_media_timeout) + LEASE_MARGIN
+    taking = Taking(queue, name, endpoints, round(lease * 1000), settings, settings.endpoint_concurrency)
+    breakers = Breakers(endpoints)
+    rate = CurrentRate(queue, profile_of(settings))
+    writer = SettlementWriter(database, taking, breakers, name)
+    media = MediaFiles(database, Path(settings.file_storage_root), settings.remote_media == "fetch", guard, fetching)
+    delivery = Delivery(
+        settings=settings,
+        dispatcher=name,
+        endpoints=endpoints,
+        database=database,
+        client=client,
+        lookups=lookups,
+        media=media,
+        rate=rate,
+        typing=TypingPresence(client, rate, settings.typing_presence, stopping, chance),
+        gate=Gate(database, name),
+        breakers=breakers,
+        writer=writer,
+        rules=RetryRules(
+            max_retries=settings.worker_max_retries,
+            base_delay=seconds(settings.retry_base_delay),
+            cold_contact_delay=seconds(settings.cold_contact_delay),
+            check_seconds=settings.check_seconds(),
+        ),
+        chance=chance,
+    )
+    loop = TakingLoop(
+        taking=taking,
+        database=database,
+        delivery=delivery,
+        writer=writer,
+        breakers=breakers,
+        rate=rate,
+        dispatcher=name,
+        capacity=settings.worker_concurrency,
+        batch=settings.worker_batch_size,
+        woken=woken,
+        stopping=stopping,
+    )
+
+    async def postgres_answers() -> str:
+        try:
+            await database.fetchval("select 1")
+        except StoreUnavailable as error:
+            return str(error)
+        return ""
+
+    async def redis_answers() -> str:
+        try:
+            return await queue.policy_problem()
+        except StoreUnavailable as error:
+            return str(error)
+
+    app[READY_CHECKS] += [postgres_answers, redis_answers]
+
+    async def leave() -> None:
+        """Takes itself off the list, so that nobody need wait for its death."""
+        try:
+            await forget(queue, name, None, 0, await stream_suffixes(queue, list(endpoints)))
+        except StoreUnavailable as error:
+            log.warning("left without saying so", reason=str(error))
+
+    stack.push_async_callback(leave)
+    await stack.enter_async_context(waking(queue, woken))
+    janitor = BackgroundLoop("media files", _JANITOR_INTERVAL, media.delete_unused)
+    await stack.enter_async_context(janitor.running())
+    await stack.enter_async_context(heartbeat(taking).running())
+    running = asyncio.create_task(loop.run(), name="taking")
+
+    async def stop_taking() -> None:
+        stopping.set()
+        woken.set()
+        await running
+
+    stack.push_async_callback(stop_taking)
+    log.info("dispatcher", name=name, endpoints=len(endpoints), profile=rate.profile.name)

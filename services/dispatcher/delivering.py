@@ -1,0 +1,272 @@
+"""One message, from its assignment to its settlement. The steps in order; the rules are in the modules they call."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import aiohttp
+import structlog
+from prometheus_client import Histogram
+
+from services.dispatcher.breakers import Breakers
+from services.dispatcher.gate import Gate
+from services.dispatcher.rate import CurrentRate
+from services.dispatcher.retry_policy import Next, RetryRules, next_after
+from services.dispatcher.sending.client import SenderClient, request_seconds
+from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
+from services.dispatcher.sending.media_files import MediaFiles, MediaLater, MediaUnusable
+from services.dispatcher.sending.payloads import Upload, request_for
+from services.dispatcher.sending.verdict import Answer
+from services.dispatcher.settings import DispatcherSettings
+from services.dispatcher.settlement import SettlementWriter
+from services.dispatcher.typing_presence import TypingPresence
+from shared.clock import boottime
+from shared.database.attempts import AttemptResult, GateRequest, PeekedMessage, count_shard, end_unsendable
+from shared.database.connection import Database
+from shared.endpoints.gowa import EndpointUnreachable, is_on_whatsapp
+from shared.endpoints.identity import Endpoint
+from shared.endpoints.pacing import Pause, pause_after
+from shared.errors import StoreUnavailable
+from shared.messages import Entry, Status, Verdict
+from shared.queue.taking import Assignment, FollowUp, Settlement
+
+log = structlog.get_logger()
+_answer_seconds = Histogram(
+    "paceline_answer_seconds",
+    "From the send to the sender's answer",
+    ["kind", "verdict"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 45, 70, 180),
+)
+HOLD_LIMIT = 75.0
+"""Seconds that an assignment may be in hand before its gate: the longest typing and some for the stores."""
+DEADLINE_MARGIN = 5
+"""Seconds beyond the request's own timeout before an attempt without an answer is called unknown."""
+LEASE_MARGIN = 10.0
+_SUSPENDED_PAUSE_MS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TakenMessage:
+    """An assignment, the message as peek saw it, and the ``boottime`` from before it was taken."""
+
+    assignment: Assignment
+    message: PeekedMessage
+    taken_at: float
+
+
+class Delivery:
+    """Everything that one message needs on its way; one object serves all."""
+
+    def __init__(
+        self,
+        settings: DispatcherSettings,
+        dispatcher: str,
+        endpoints: Mapping[str, Endpoint],
+        database: Database,
+        client: SenderClient,
+        lookups: aiohttp.ClientSession,
+        media: MediaFiles,
+        rate: CurrentRate,
+        typing: TypingPresence,
+        gate: Gate,
+        breakers: Breakers,
+        writer: SettlementWriter,
+        rules: RetryRules,
+        chance: random.Random,
+    ) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._endpoints = endpoints
+        self._database = database
+        self._client = client
+        self._lookups = lookups
+        self._media = media
+        self._rate = rate
+        self._typing = typing
+        self._gate = gate
+        self._breakers = breakers
+        self._writer = writer
+        self._rules = rules
+        self._chance = chance
+
+    async def deliver(self, taken: TakenMessage) -> None:
+        """Brings one message to its settlement. An error that is not foreseen leaves the entry pending, from where it
+        comes back; it never leaves the message sent twice, for that is the gate's."""
+        assignment, message = taken.assignment, taken.message
+        endpoint = self._endpoints[assignment.endpoint]
+        if assignment.endpoint in assignment.entry.excluded:
+            return await self._give_to_another(assignment)
+        upload = await self._upload(assignment, message)
+        if upload is False:
+            return None
+        if not await self._typing.type(endpoint, message.phone, assignment.lane):
+            return await self.put_back(assignment)
+        if boottime() - taken.taken_at > HOLD_LIMIT:
+            return await self.put_back(assignment)
+        deadline = StartDeadline(boottime())
+        if not await self._begin(assignment, message, deadline):
+            return None
+        answer = await self._send(endpoint, assignment, message, upload, deadline)
+        await self._settle(assignment, message, answer)
+        return None
+
+    async def _give_to_another(self, assignment: Assignment) -> None:
+        follow_up = FollowUp(assignment.entry, rebind=True, otherwise_ms=_SUSPENDED_PAUSE_MS)
+        await self._writer.release(Settlement(assignment, follow_up=follow_up))
+
+    async def put_back(self, assignment: Assignment, after_ms: int = 0, slot_pause_ms: int = -1) -> None:
+        """Ends an assignment without an attempt: the entry goes back, the slot as it was."""
+        follow_up = FollowUp(assignment.entry, due_ms=after_ms)
+        await self._writer.release(
+            Settlement(assignment, ready_ms=slot_pause_ms, bulk_ready_ms=max(0, slot_pause_ms), follow_up=follow_up)
+        )
+
+    async def _upload(self, assignment: Assignment, message: PeekedMessage) -> Upload | bool | None:
+        """The file to be sent, None for none; False: there is none, and the assignment is over."""
+        try:
+            return await self._media.upload_for(message)
+        except MediaLater as error:
+            log.warning("media not there yet", message=str(message.id), reason=str(error))
+            await self.put_back(assignment, after_ms=error.seconds * 1000)
+        except StoreUnavailable:
+            await self.put_back(assignment, after_ms=1000)
+        except MediaUnusable as error:
+            await self._fail(assignment, message.id, str(error))
+        return False
+
+    async def _fail(self, assignment: Assignment, message: UUID, reason: str) -> None:
+        """Ends a message that can never be sent, without an attempt."""
+        try:
+            await end_unsendable(self._database, count_shard(self._dispatcher), [message], Status.FAILED, reason)
+        except StoreUnavailable:
+            await self.put_back(assignment, after_ms=1000)
+        else:
+            await self._writer.release(Settlement(assignment))
+
+    async def _begin(self, assignment: Assignment, message: PeekedMessage, deadline: StartDeadline) -> bool:
+        """Passes the gate, or ends the assignment."""
+        request = GateRequest(
+            message=message.id,
+            number=assignment.entry.attempt,
+            token=UUID(hex=assignment.token),
+            endpoint=assignment.endpoint,
+            slot=assignment.slot_number,
+            seconds=round(START_LIMIT + request_seconds(self._settings, message.kind) + DEADLINE_MARGIN),
+        )
+        outcome = await self._gate.begin(assignment.epoch, request, deadline.begun_at)
+        match outcome:
+            case "passed":
+                return True
+            case "put_back":
+                # The endpoint is suspended, or a dispatcher that died still has an attempt open on this slot.
+                await self.put_back(assignment, slot_pause_ms=_SUSPENDED_PAUSE_MS)
+            case "unanswered":
+                await self._settle(
+                    assignment, message, Answer(Verdict.NOT_SENT, "the gate did not answer", too_late=True)
+                )
+            case _:
+                await self._writer.release(Settlement(assignment))
+        return False
+
+    async def _send(
+        self,
+        endpoint: Endpoint,
+        assignment: Assignment,
+        message: PeekedMessage,
+        upload: Upload | bool | None,
+        deadline: StartDeadline,
+    ) -> Answer:
+        content = self._media.content_for(message, isinstance(upload, Upload))
+        file = upload if isinstance(upload, Upload) else None
+        request = request_for(message.kind, message.phone, content, file, deadline)
+        self._breakers.saw(endpoint.id, assignment.breaker, assignment.epoch, int(assignment.generation))
+        answer = await self._breakers.send(
+            endpoint.id, lambda: self._client.send(endpoint, message.kind, request, deadline)
+        )
+        _answer_seconds.labels(message.kind.value, answer.verdict.value).observe(answer.elapsed_ms / 1000)
+        return await self._confirmed(endpoint, message, answer) if answer.confirm else answer
+
+    async def _confirmed(self, endpoint: Endpoint, message: PeekedMessage, answer: Answer) -> Answer:
+        """Whether a number that is "not on WhatsApp" is not, since a failed lookup reads the same."""
+        try:
+            exists = await is_on_whatsapp(self._lookups, endpoint, message.phone.partition("@")[0])
+        except EndpointUnreachable:
+            exists = True
+        return replace(answer, verdict=Verdict.TRANSIENT) if exists else answer
+
+    async def _settle(self, assignment: Assignment, message: PeekedMessage, answer: Answer) -> None:
+        """Verdict into Postgres, then entry, slot and breaker in Redis."""
+        following = next_after(
+            answer, message.kind.value, message.tries_used, assignment.entry.attempt, self._rules, self._chance
+        )
+        status = await self._writer.record(
+            AttemptResult(
+                message=message.id,
+                number=assignment.entry.attempt,
+                token=UUID(hex=assignment.token),
+                endpoint=assignment.endpoint,
+                dispatcher=self._dispatcher,
+                verdict=answer.verdict,
+                status=following.status,
+                http_status=answer.http_status,
+                reason=following.reason or None,
+                whatsapp_id=answer.whatsapp_id,
+                due_seconds=following.seconds,
+                uses_try=following.uses_try,
+            )
+        )
+        follow_up = _follow_up(assignment, following, status)
+        if answer.too_late and status is None:
+            # The gate had not passed after all, so the entry still stands for this attempt.
+            follow_up = FollowUp(assignment.entry)
+        pause = self._pause(assignment, answer)
+        await self._writer.release(
+            Settlement(
+                assignment,
+                ready_ms=pause.ready_ms,
+                bulk_ready_ms=pause.bulk_ready_ms,
+                since_break=pause.since_break,
+                outcome=answer.breaker_outcome,
+                reason=answer.reason,
+                verdict=answer.verdict.value,
+                answer_ms=answer.elapsed_ms,
+                follow_up=follow_up,
+            )
+        )
+        log.info(
+            "attempt",
+            message=str(message.id),
+            number=assignment.entry.attempt,
+            endpoint=assignment.endpoint,
+            verdict=answer.verdict.value,
+            status=status.value if status else "moved on",
+            reason=answer.reason,
+            ms=answer.elapsed_ms,
+        )
+
+    def _pause(self, assignment: Assignment, answer: Answer) -> Pause:
+        if answer.too_late:
+            return Pause(-1, 0, assignment.since_break)
+        return pause_after(self._rate.profile, assignment.lane, assignment.since_break, self._chance)
+
+
+def _follow_up(assignment: Assignment, following: Next, status: Status | None) -> FollowUp | None:
+    """The entry of the next attempt. A check waits in Postgres alone; so does nothing that has ended."""
+    if status is not Status.RETRYING:
+        return None
+    entry = assignment.entry
+    again = Entry(
+        message=entry.message,
+        attempt=entry.attempt + 1,
+        lane=entry.lane,
+        endpoint=entry.endpoint if entry.chosen else "",
+        chosen=entry.chosen,
+        crashes=entry.crashes,
+    )
+    if following.way == "elsewhere" and not entry.chosen:
+        tried = replace(again, excluded=(*entry.excluded, assignment.endpoint))
+        return FollowUp(tried, rebind=True, otherwise_ms=round(following.seconds * 1000))
+    return FollowUp(again, due_ms=round(following.seconds * 1000))

@@ -1,0 +1,52 @@
+"""Begins attempts: the statement in Postgres that everything depends on, for many messages at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.dispatcher.sending.deadline import START_LIMIT
+from shared.clock import boottime
+from shared.database.attempts import GateRequest, gate
+from shared.database.connection import Database
+from shared.errors import DatabaseUnavailable
+from shared.runtime.batching import Batcher
+
+_PAUSE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    epoch: int
+    request: GateRequest
+
+
+class Gate:
+    def __init__(self, database: Database, dispatcher: str) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._batcher: Batcher[_Asked, str] = Batcher(self._ask, limit=100, lanes=2)
+
+    async def begin(self, epoch: int, request: GateRequest, begun_at: float) -> str:
+        """'passed', 'refused', 'put_back' or 'void' (see the function in SQL), or 'unanswered': it may have passed, but
+        nothing may be sent any more. ``begun_at`` is a ``boottime`` from before this call."""
+        while True:
+            try:
+                return await self._batcher.submit(_Asked(epoch, request))
+            except DatabaseUnavailable:
+                # Repeating passes again for this token only; after the start limit a pass would be worth nothing.
+                if boottime() + _PAUSE > begun_at + START_LIMIT:
+                    return "unanswered"
+                await asyncio.sleep(_PAUSE)
+
+    async def _ask(self, asked: Sequence[_Asked]) -> Sequence[str]:
+        by_epoch: dict[int, list[GateRequest]] = defaultdict(list)
+        for item in asked:
+            by_epoch[item.epoch].append(item.request)
+        outcomes: dict[UUID, str] = {}
+        for epoch, requests in by_epoch.items():
+            outcomes |= await gate(self._database, epoch, self._dispatcher, requests)
+        return [outcomes[item.request.token] for item in asked]

@@ -1,0 +1,36 @@
+"""The rate profile in force: the defaults of the settings with what an operator changed at run time."""
+
+from __future__ import annotations
+
+import orjson
+import structlog
+
+from shared.endpoints.pacing import RateProfile
+from shared.queue.connection import QueueConnection
+from shared.queue.upkeep import published_profile
+
+log = structlog.get_logger()
+
+
+class CurrentRate:
+    """``profile`` is read by whoever types or settles; ``follow`` loads it when take tells of a new version."""
+
+    def __init__(self, queue: QueueConnection, defaults: RateProfile) -> None:
+        self._queue = queue
+        self._defaults = defaults
+        self._version = ""
+        self.profile = defaults
+
+    async def follow(self, version: str) -> None:
+        """Loads the published changes if they are not those of ``version``. Raises QueueUnavailable."""
+        if version == self._version:
+            return
+        current, text = await published_profile(self._queue)
+        try:
+            self.profile = self._defaults.with_changes(orjson.loads(text))
+        except ValueError as error:
+            # A newer gateway may know values that we do not; better our defaults than none.
+            log.error("rate profile not understood", reason=str(error))
+            self.profile = self._defaults
+        self._version = current
+        log.info("rate profile", name=self.profile.name, version=current)

@@ -1,0 +1,85 @@
+"""The request for a message: path and body, with the caller's fields exactly as they came.
+
+A field that the caller left out is left out here too, so the sender's own default holds (it compresses images unless told
+not to).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from services.dispatcher.sending.deadline import StartDeadline
+from shared.messages import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to be uploaded, as the sender will show it."""
+
+    path: Path
+    filename: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``body`` is made anew for each send, since a file is read while it is sent."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | aiohttp.MultipartWriter
+
+
+def request_for(
+    kind: Kind, phone: str, content: Mapping[str, Any], upload: Upload | None, deadline: StartDeadline
+) -> Request:
+    """The request for one recipient. Raises OSError when the upload cannot be opened."""
+    path = f"/send/{kind.value}"
+    if upload is None:
+        body = orjson.dumps({"phone": phone, **content})
+        return Request(path, {"Content-Type": "application/json"}, body)
+    writer = aiohttp.MultipartWriter("form-data")
+    _append_field(writer, "phone", phone)
+    for name, value in content.items():
+        for part in value if isinstance(value, list) else [value]:
+            _append_field(writer, name, _text(part))
+    part = writer.append_payload(
+        aiohttp.payload.BufferedReaderPayload(
+            _LimitedReader(upload.path, deadline), content_type=upload.content_type, filename=upload.filename
+        )
+    )
+    part.set_content_disposition("form-data", name=kind.value, filename=upload.filename)
+    return Request(path, {}, writer)
+
+
+def _append_field(writer: aiohttp.MultipartWriter, name: str, value: str) -> None:
+    writer.append(value, {"Content-Type": "text/plain; charset=utf-8"}).set_content_disposition("form-data", name=name)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+class _LimitedReader(io.BufferedReader):
+    """A file that cannot be read to its end once the time for starting the send is over: the request then stays
+    incomplete, and the sender does nothing with it."""
+
+    def __init__(self, path: Path, deadline: StartDeadline) -> None:
+        super().__init__(io.FileIO(path))
+        self._deadline = deadline
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if self.tell() >= self._size:
+            self._deadline.check()
+        return data

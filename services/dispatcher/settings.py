@@ -1,0 +1,55 @@
+"""The settings of a dispatcher."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field, model_validator
+
+from shared.runtime.service import ServiceSettings
+from shared.settings import (
+    BreakerSettings,
+    DatabaseSettings,
+    Duration,
+    EndpointSettings,
+    FileSettings,
+    PacingSettings,
+    RedisSettings,
+    RemoteMediaSettings,
+    UnknownSettings,
+)
+
+
+class DispatcherSettings(
+    ServiceSettings,
+    DatabaseSettings,
+    RedisSettings,
+    EndpointSettings,
+    PacingSettings,
+    BreakerSettings,
+    UnknownSettings,
+    FileSettings,
+    RemoteMediaSettings,
+):
+    dispatcher_port: int = Field(8082, ge=1, le=65535, description="Port of the dispatcher")
+    redis_consumer_name: str = Field(
+        "", max_length=100, description="First part of its name in Redis; empty: the host's name"
+    )
+    worker_concurrency: int = Field(100, ge=1, le=1000, description="Messages in hand at once, at most")
+    worker_batch_size: int = Field(50, ge=1, le=200, description="Assignments taken in one step, at most")
+    worker_max_retries: int = Field(3, ge=0, le=20, description="Further tries after one that failed for a while")
+    retry_base_delay: Duration = Field(
+        timedelta(seconds=5), description="Wait before the first further try; doubles each time, at most 5m"
+    )
+    cold_contact_delay: Duration = Field(
+        timedelta(hours=6), description="Wait before a contact is tried again that an account may not write to yet"
+    )
+
+    @model_validator(mode="after")
+    def _one_slot_while_paced(self) -> DispatcherSettings:
+        paced = self.rate_limit_delay_max or (self.rate_profile == "bulk" and self.rate_delay_mean_ms)
+        if self.endpoint_concurrency > 1 and paced:
+            raise ValueError(
+                "ENDPOINT_CONCURRENCY: only 1 goes with pacing; the sender handles one message of an account at a time"
+            )
+        return self

@@ -1,0 +1,67 @@
+"""Writes what attempts came to: first into Postgres, then into Redis, each for many messages at once.
+
+The write is repeated until it is done, the send never. What is not written when the process dies is found in Postgres as
+an attempt without a verdict, and its outcome is then unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+from prometheus_client import Counter
+
+from services.dispatcher.breakers import Breakers
+from shared.database.attempts import AttemptResult, count_shard, settle
+from shared.database.connection import Database
+from shared.errors import StoreUnavailable
+from shared.messages import Status
+from shared.queue.taking import Settlement, Taking
+from shared.runtime.batching import Batcher
+
+log = structlog.get_logger()
+_verdicts = Counter("paceline_attempts_total", "Attempts by verdict", ["verdict"])
+_repeats = Counter("paceline_settlement_repeats_total", "Writes of outcomes that had to be repeated", ["store"])
+_LONGEST_PAUSE = 5.0
+T = TypeVar("T")
+
+
+class SettlementWriter:
+    def __init__(self, database: Database, taking: Taking, breakers: Breakers, dispatcher: str) -> None:
+        self._database = database
+        self._taking = taking
+        self._breakers = breakers
+        self._shard = count_shard(dispatcher)
+        self._results: Batcher[AttemptResult, Status | None] = Batcher(self._write_results, limit=200)
+        self._settlements: Batcher[Settlement, None] = Batcher(self._write_settlements, limit=200)
+
+    async def record(self, result: AttemptResult) -> Status | None:
+        """Writes a verdict into Postgres; answers the message's new status, None if it had moved on. Waits as long as
+        Postgres is away."""
+        _verdicts.labels(result.verdict.value).inc()
+        return await self._repeated("postgres", lambda: self._results.submit(result))
+
+    async def release(self, settlement: Settlement) -> None:
+        """Ends an assignment in Redis. Waits as long as Redis is away."""
+        await self._repeated("redis", lambda: self._settlements.submit(settlement))
+
+    async def _repeated(self, store: str, write: Callable[[], Awaitable[T]]) -> T:
+        pause = 0.05
+        while True:
+            try:
+                return await write()
+            except StoreUnavailable:
+                _repeats.labels(store).inc()
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _write_results(self, results: Sequence[AttemptResult]) -> Sequence[Status | None]:
+        statuses = await settle(self._database, self._shard, results)
+        return [statuses.get(result.message) for result in results]
+
+    async def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[None]:
+        changes = await self._taking.settle(settlements)
+        self._breakers.changed(changes)
+        return [None] * len(settlements)

@@ -1,0 +1,178 @@
+"""Takes assignments while there is room, peeks at their messages, and hands those that may be sent to their delivery.
+
+A sliding window, not batches: each message that ends makes room for the next, and none waits for the slowest of its batch.
+What peek refuses is settled at once, without a pause for the account and before anybody sees "typing…".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import structlog
+from prometheus_client import Gauge
+
+from services.dispatcher.breakers import Breakers
+from services.dispatcher.delivering import HOLD_LIMIT, Delivery, TakenMessage
+from services.dispatcher.rate import CurrentRate
+from services.dispatcher.settlement import SettlementWriter
+from shared.clock import boottime
+from shared.database.attempts import PeekedMessage, count_shard, end_unsendable, peek
+from shared.database.connection import Database
+from shared.errors import RebuildNeeded, StoreUnavailable
+from shared.messages import Refusal, Status
+from shared.queue.taking import Assignment, Settlement, Taken, Taking
+
+log = structlog.get_logger()
+_in_hand = Gauge("paceline_messages_in_hand", "Messages between take and settlement")
+_IDLE_WAIT = 0.1
+"""Seconds an idle dispatcher waits at most, in case a wake-up was lost."""
+_AWAY_WAIT = 0.5
+_ENDS_AT_PEEK = {
+    Refusal.EXPIRED: (Status.EXPIRED, "it was not sent before its expiry"),
+    Refusal.SUPPRESSED: (Status.SUPPRESSED, "the recipient has opted out"),
+}
+
+
+class TakingLoop:
+    def __init__(
+        self,
+        taking: Taking,
+        database: Database,
+        delivery: Delivery,
+        writer: SettlementWriter,
+        breakers: Breakers,
+        rate: CurrentRate,
+        dispatcher: str,
+        capacity: int,
+        batch: int,
+        woken: asyncio.Event,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._taking = taking
+        self._database = database
+        self._delivery = delivery
+        self._writer = writer
+        self._breakers = breakers
+        self._rate = rate
+        self._shard = count_shard(dispatcher)
+        self._capacity = capacity
+        self._batch = batch
+        self._woken = woken
+        self._stopping = stopping
+        self._room = asyncio.Event()
+        self._held = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until the service stops; then waits for what is in hand."""
+        away = False
+        while not self._stopping.is_set():
+            room = self._capacity - self._held
+            if room <= 0:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            taken_at = boottime()
+            self._woken.clear()
+            try:
+                taken = await self._taking.take(min(room, self._batch))
+                await self._rate.follow(taken.control_version)
+            except (StoreUnavailable, RebuildNeeded) as error:
+                if not away:
+                    log.warning("takes nothing", reason=str(error))
+                away = True
+                await self._wait(_AWAY_WAIT)
+                continue
+            if away:
+                log.info("takes again")
+                away = False
+            if taken.assignments:
+                self._count(len(taken.assignments))
+                self._start(self._peek_and_deliver(taken.assignments, taken_at))
+            else:
+                await self._wait(_idle_seconds(taken))
+        await self._finish()
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _finish(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _count(self, change: int) -> None:
+        self._held += change
+        _in_hand.set(self._held)
+        if change < 0:
+            self._room.set()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery failed", exc_info=error)
+
+    async def _deliver(self, taken: TakenMessage) -> None:
+        try:
+            await self._delivery.deliver(taken)
+        finally:
+            self._count(-1)
+
+    async def _peek_and_deliver(self, assignments: Sequence[Assignment], taken_at: float) -> None:
+        messages = await self._peek(assignments, taken_at)
+        if messages is None:
+            await asyncio.gather(*(self._delivery.put_back(assignment) for assignment in assignments))
+            self._count(-len(assignments))
+            return
+        refused: list[tuple[Assignment, Refusal]] = []
+        for assignment in assignments:
+            message = messages.get(assignment.entry.message)
+            refusal = _refusal(message, assignment)
+            if message is None or refusal is not None:
+                refused.append((assignment, refusal or Refusal.MOVED_ON))
+            else:
+                self._start(self._deliver(TakenMessage(assignment, message, taken_at)))
+        if refused:
+            await self._drop(refused)
+            self._count(-len(refused))
+
+    async def _peek(self, assignments: Sequence[Assignment], taken_at: float) -> dict[Any, PeekedMessage] | None:
+        """The messages, as soon as Postgres answers; None when that lasts too long."""
+        while True:
+            try:
+                return await peek(self._database, [assignment.entry.message for assignment in assignments])
+            except StoreUnavailable:
+                if self._stopping.is_set() or boottime() - taken_at > HOLD_LIMIT / 2:
+                    return None
+                await asyncio.sleep(_AWAY_WAIT)
+
+    async def _drop(self, refused: Sequence[tuple[Assignment, Refusal]]) -> None:
+        """Ends what may not be sent any more, and gives all slots of the refused back as they were."""
+        for refusal, (status, reason) in _ENDS_AT_PEEK.items():
+            ids = [assignment.entry.message for assignment, why in refused if why is refusal]
+            if ids:
+                try:
+                    await end_unsendable(self._database, self._shard, ids, status, reason)
+                except StoreUnavailable as error:
+                    # The entry goes; the sweep enqueues the row again, and it is refused again.
+                    log.warning("not ended", status=status.value, reason=str(error))
+        await asyncio.gather(*(self._writer.release(Settlement(assignment)) for assignment, _ in refused))
+
+
+def _refusal(message: PeekedMessage | None, assignment: Assignment) -> Refusal | None:
+    if message is None or message.attempt != assignment.entry.attempt - 1:
+        return Refusal.MOVED_ON
+    return message.refusal
+
+
+def _idle_seconds(taken: Taken) -> float:
+    return _IDLE_WAIT if taken.wait_ms is None else min(_IDLE_WAIT, taken.wait_ms / 1000)
