@@ -1,0 +1,12 @@
+"""A stand-in for GOWA (go-whatsapp-web-multidevice) with its real answers, its faults on demand, and a ledger.
+
+It speaks the HTTP contract of GOWA v9.2, reaches no network of its own accord, and writes down every send it was
+asked for, so that a test can ask afterwards what "WhatsApp" took, how often, and how many sends met on one account.
+It imports nothing of the project around it; run it as ``python -m simulator --help``.
+
+Reading order: ``settings`` (what can be set), ``answers`` (the envelope and GOWA's errors), ``rules`` (the kinds of
+message and what GOWA demands of each), ``binding`` (how a body becomes fields), ``strictness`` (what a careful client
+must never send), ``moods`` and ``accounts`` (the state of each device), ``lookups`` (who is on WhatsApp), ``ledger``
+and ``chat_storage`` (what is remembered), ``sending`` (one send from arrival to answer), ``receipts`` (webhooks),
+``devices`` and ``control`` (the other routes), ``app`` (all of it put together).
+"""

@@ -1,0 +1,181 @@
+"""The control API under ``/simulator``: the ledger, the moods, the numbers, the webhook. JSON, no login.
+
+| route | |
+|---|---|
+| GET ``/simulator/ledger?since=&kind=&device=`` | ``{"entries": [...], "last": n}``; ``since`` is a sequence number |
+| GET ``/simulator/summary`` | counts over all and per device, doubles among them |
+| DELETE ``/simulator/ledger`` | forget the lines |
+| GET ``/simulator/devices`` | each device's mood and state |
+| PUT ``/simulator/devices/{id}/mood``, PUT ``/simulator/mood`` | one device, all devices |
+| POST ``/simulator/devices/{id}/logout``, ``/login`` | short for the moods ``logged-out`` and ``ok`` |
+| POST ``/simulator/devices/{id}/inbound`` | ``{"phone", "body"}``: post a ``message`` event to the webhook |
+| GET, PUT ``/simulator/numbers`` | ``{"not_on_whatsapp": [digits], "lookup_fails": {digits: times}}``, each replaced |
+| PUT ``/simulator/webhook`` | ``{"url", "secret"}`` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from simulator.accounts import Account
+from simulator.ledger import summed_up
+from simulator.moods import MoodError
+from simulator.simulation import Simulation
+
+
+class _Wrong(Exception):
+    """The request makes no sense; the text goes back."""
+
+
+def control_routes(simulation: Simulation) -> list[web.RouteDef]:
+    """All of ``/simulator``."""
+    control = Control(simulation)
+    return [
+        web.get("/simulator/ledger", _json(control.ledger)),
+        web.delete("/simulator/ledger", _json(control.clear_ledger)),
+        web.get("/simulator/summary", _json(control.summary)),
+        web.get("/simulator/devices", _json(control.devices)),
+        web.put("/simulator/mood", _json(control.set_all_moods)),
+        web.put("/simulator/devices/{device}/mood", _json(control.set_mood)),
+        web.post("/simulator/devices/{device}/logout", _json(control.log_out)),
+        web.post("/simulator/devices/{device}/login", _json(control.log_in)),
+        web.post("/simulator/devices/{device}/inbound", _json(control.inbound)),
+        web.get("/simulator/numbers", _json(control.numbers)),
+        web.put("/simulator/numbers", _json(control.set_numbers)),
+        web.put("/simulator/webhook", _json(control.set_webhook)),
+    ]
+
+
+class Control:
+    """The handlers; each takes the request and gives what goes back as JSON."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    async def ledger(self, request: web.Request) -> Any:
+        """Lines after a sequence number, of a kind, of a device."""
+        query = request.query
+        since = query.get("since", "0")
+        if not since.isdigit():
+            raise _Wrong("since is a sequence number")
+        ledger = self._simulation.ledger
+        lines = ledger.lines(int(since), query.get("kind"), query.get("device"))
+        return {"entries": [line.shown() for line in lines], "last": ledger.last}
+
+    async def clear_ledger(self, _: web.Request) -> Any:
+        """Forget the lines."""
+        self._simulation.ledger.clear()
+        return {}
+
+    async def summary(self, _: web.Request) -> Any:
+        """Counts over all lines."""
+        accounts = self._simulation.accounts
+        return summed_up(self._simulation.ledger.lines(), [account.device for account in accounts])
+
+    async def devices(self, _: web.Request) -> Any:
+        """Each device as it stands."""
+        return {account.device: _described(account) for account in self._simulation.accounts}
+
+    async def set_all_moods(self, request: web.Request) -> Any:
+        """The same mood for every device."""
+        content = await _content(request)
+        for account in self._simulation.accounts:
+            account.set_mood(content)
+        return await self.devices(request)
+
+    async def set_mood(self, request: web.Request) -> Any:
+        """A mood for one device."""
+        account = self._account(request)
+        account.set_mood(await _content(request))
+        return _described(account)
+
+    async def log_out(self, request: web.Request) -> Any:
+        """As if the account had been unpaired from the phone."""
+        account = self._account(request)
+        account.set_mood({"mood": "logged-out"})
+        return _described(account)
+
+    async def log_in(self, request: web.Request) -> Any:
+        """As if it had been paired again, with the same number."""
+        account = self._account(request)
+        account.set_mood({"mood": "ok"})
+        return _described(account)
+
+    async def inbound(self, request: web.Request) -> Any:
+        """A text from somebody to this account."""
+        content = await _content(request)
+        phone, body = content.get("phone"), content.get("body")
+        if not isinstance(phone, str) or not phone.isdigit() or not isinstance(body, str):
+            raise _Wrong("phone is digits, body a text")
+        if not self._simulation.receipts.url:
+            raise _Wrong("there is no webhook to post to")
+        return {"id": self._simulation.receipts.inbound(self._account(request), phone, body)}
+
+    async def numbers(self, _: web.Request) -> Any:
+        """The numbers with something special about them."""
+        numbers = self._simulation.numbers
+        return {"not_on_whatsapp": sorted(numbers.absent), "lookup_fails": numbers.failing}
+
+    async def set_numbers(self, request: web.Request) -> Any:
+        """Replace what is given."""
+        content = await _content(request)
+        absent, failing = content.get("not_on_whatsapp"), content.get("lookup_fails")
+        if absent is not None:
+            if not isinstance(absent, list):
+                raise _Wrong("not_on_whatsapp is a list of digits")
+            self._simulation.numbers.absent = set(map(str, absent))
+        if failing is not None:
+            if not isinstance(failing, dict) or not all(type(times) is int for times in failing.values()):
+                raise _Wrong("lookup_fails maps digits to how often")
+            self._simulation.numbers.failing = failing
+        return await self.numbers(request)
+
+    async def set_webhook(self, request: web.Request) -> Any:
+        """Where receipts go from now on; an empty URL stops them."""
+        content = await _content(request)
+        receipts = self._simulation.receipts
+        receipts.url = str(content.get("url", ""))
+        receipts.secret = str(content.get("secret", receipts.secret))
+        return {"url": receipts.url}
+
+    def _account(self, request: web.Request) -> Account:
+        account = self._simulation.accounts.get(request.match_info["device"])
+        if account is None:
+            raise _Wrong("no such device")
+        return account
+
+
+def _json(handle: Callable[[web.Request], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            status, content = 200, await handle(request)
+        except (_Wrong, MoodError) as error:
+            status, content = 400, {"error": str(error)}
+        return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
+
+    return handler
+
+
+async def _content(request: web.Request) -> dict[str, Any]:
+    try:
+        content = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        content = None
+    if not isinstance(content, dict):
+        raise _Wrong("the body must be a JSON object")
+    return content
+
+
+def _described(account: Account) -> dict[str, Any]:
+    return {
+        **account.mood.described(),
+        "logout_after": account.logout_after,
+        "is_connected": account.is_connected,
+        "is_logged_in": account.is_paired,
+        "jid": account.own_jid if account.is_paired else None,
+        "in_flight": account.in_flight,
+    }

@@ -1,0 +1,100 @@
+"""A simulator behind aiohttp's test server, with the shorthand that its tests share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from simulator.app import build_app
+from simulator.settings import Settings
+
+PHONE = "15550100001@s.whatsapp.net"
+JPEG = b"\xff\xd8\xff\xe0" + b"0" * 60
+
+
+class Gowa:
+    """One running simulator; ``send`` posts JSON, the rest asks and steers it."""
+
+    def __init__(self, client: TestClient[Any, Any]) -> None:
+        self.client = client
+
+    async def send(self, kind: str = "message", device: str | None = None, **fields: Any) -> tuple[int, Any]:
+        """Status and envelope (or text) of ``POST /send/<kind>``; a text to PHONE unless told otherwise."""
+        if kind == "message":
+            fields = {"phone": PHONE, "message": "hello", **fields}
+        headers = {} if device is None else {"X-Device-Id": device}
+        response = await self.client.post(f"/send/{kind}", json=fields, headers=headers)
+        return response.status, await content(response)
+
+    async def get(self, path: str, **query: str) -> tuple[int, Any]:
+        response = await self.client.get(path, params=query)
+        return response.status, await content(response)
+
+    async def results(self, path: str, **query: str) -> Any:
+        status, envelope = await self.get(path, **query)
+        assert status == 200, envelope
+        return envelope["results"]
+
+    async def mood(self, mood: str, device: str = "sales-1", **parameters: Any) -> Any:
+        body = {"mood": mood, **parameters}
+        response = await self.client.put(f"/simulator/devices/{device}/mood", json=body)
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+    async def lines(self, **query: str) -> list[dict[str, Any]]:
+        return list((await self.get("/simulator/ledger", **query))[1]["entries"])
+
+    async def line(self) -> dict[str, Any]:
+        """The only line."""
+        (line,) = await self.lines()
+        return line
+
+    async def summary(self) -> Any:
+        return (await self.get("/simulator/summary"))[1]
+
+    async def stored(self, phone: str = PHONE, **query: str) -> list[dict[str, Any]]:
+        return list((await self.results(f"/chat/{phone}/messages", **query))["data"])
+
+
+async def content(response: ClientResponse) -> Any:
+    is_json = response.headers.get("Content-Type", "").startswith("application/json")
+    return await (response.json() if is_json else response.text())
+
+
+async def until(fact: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask until there is something; the test's own time limit ends it."""
+    while not (found := await fact()):  # noqa: ASYNC110 - the fact lives behind HTTP
+        await asyncio.sleep(0.01)
+    return found
+
+
+class Server(TestServer):
+    """A test server that lets a send go on when its client leaves, as GOWA and ``python -m simulator`` do."""
+
+    async def _make_runner(self, **options: Any) -> web.AppRunner:
+        return await super()._make_runner(**{**options, "handler_cancellation": False, "shutdown_timeout": 0.1})
+
+
+Start = Callable[..., Awaitable[Gowa]]
+
+
+@pytest.fixture
+def start(aiohttp_client: Any) -> Start:
+    """Starts a simulator; instant unless told otherwise."""
+
+    async def starting(**options: Any) -> Gowa:
+        instant: dict[str, Any] = {"latency": 0, "storage_delay": 0, "devices": ("sales-1",)}
+        return Gowa(await aiohttp_client(Server(build_app(Settings(**{**instant, **options})))))
+
+    return starting
+
+
+@pytest.fixture
+async def gowa(start: Start) -> Gowa:
+    """One device, no login, no delays."""
+    return await start()
