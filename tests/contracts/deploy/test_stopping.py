@@ -1,0 +1,43 @@
+"""A container gets as long to stop as its service may need, counted from the settings as they are shipped."""
+
+from datetime import timedelta
+
+import durationpy
+
+from shared.settings import EndpointSettings, ListenSettings
+from tests.contracts.deploy.manifests import Manifests, compose
+
+LONGEST_REQUEST: timedelta = EndpointSettings.model_fields["whatsapp_media_timeout"].default
+SHUTDOWN_GRACE: timedelta = ListenSettings.model_fields["shutdown_grace"].default
+BOOKS = timedelta(seconds=20)  # to write down what the last sends came to
+OTHERS = ("gateway", "scheduler", "monitor")
+
+
+def _compose_grace(name: str) -> timedelta:
+    grace: timedelta = durationpy.from_str(compose()["services"][name]["stop_grace_period"])
+    return grace
+
+
+def _pod_grace(base: Manifests, name: str) -> timedelta:
+    pod = base.named("Deployment", f"paceline-{name}")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    asleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    return timedelta(seconds=pod["terminationGracePeriodSeconds"] - asleep)
+
+
+def test_a_dispatcher_may_finish_its_longest_request(base: Manifests) -> None:
+    assert _compose_grace("dispatcher") >= LONGEST_REQUEST + BOOKS
+    assert _pod_grace(base, "dispatcher") >= LONGEST_REQUEST + BOOKS
+
+
+def test_the_others_may_finish_what_they_have_in_hand(base: Manifests) -> None:
+    for name in OTHERS:
+        assert _compose_grace(name) > SHUTDOWN_GRACE
+        assert _pod_grace(base, name) > SHUTDOWN_GRACE
+
+
+def test_no_manifest_changes_the_times_it_is_measured_by(base: Manifests) -> None:
+    set_here = base.named("ConfigMap", "paceline-settings")["data"].keys() | {
+        name for service in compose()["services"].values() for name in service.get("environment", {})
+    }
+    assert not {"WHATSAPP_MEDIA_TIMEOUT", "SHUTDOWN_GRACE"} & set_here
