@@ -1,0 +1,45 @@
+"""``python -m bench [NAME ...] [--rounds N] [--json FILE]``"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import orjson
+
+from bench import dispatcher
+from bench.report import Row, as_json, table
+
+MEASUREMENTS: dict[str, Callable[[int], Awaitable[list[Row]]]] = {"dispatcher": dispatcher.measure}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure against the raw limits of this machine."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(MEASUREMENTS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each measurement (default: 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in MEASUREMENTS]
+    if unknown or arguments.rounds < 1:
+        parser.error(f"no measurement {unknown[0]}" if unknown else "--rounds must be 1 or more")
+    figures = {}
+    for name in arguments.names or MEASUREMENTS:
+        rows = asyncio.run(_measured(name, arguments.rounds))
+        print(f"\n{name}\n{table(rows)}", flush=True)
+        figures[name] = as_json(rows)
+    if arguments.json:
+        arguments.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
+    return 0
+
+
+async def _measured(name: str, rounds: int) -> list[Row]:
+    return await MEASUREMENTS[name](rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
