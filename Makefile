@@ -1,0 +1,93 @@
+# One entry for everything; `make` alone says what there is. Needs Python 3.11 to 3.13 and make, nothing else.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint pytest bench chaos clean chromium
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Override to choose the interpreter: make setup PYTHON=python3.12
+PYTHON ?=
+# Further options of the command behind demo, up, pytest and bench: make demo ARGS="--dispatchers 3"
+ARGS ?=
+# Test processes side by side; each has a Valkey and a Postgres of its own.
+WORKERS ?= 2
+
+RUN_LOCKS := requirements/standalone.txt requirements/gateway.txt requirements/monitor.txt
+DEV_LOCKS := requirements/dev.txt
+# Nothing is resolved and nothing without its hash is taken: the locks name every package.
+PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.run $(VENV)/.dev ## Make .venv with all that is locked
+
+demo: $(VENV)/.run ## Send a campaign through simulated accounts and judge the result (about a minute)
+	$(BIN)/python -m standalone demo $(ARGS)
+
+up: $(VENV)/.run ## Run everything on this machine until Ctrl-C; prints the dashboard's address
+	$(BIN)/python -m standalone up $(ARGS)
+
+test: lint chromium pytest ## Lint, then all tests
+
+lint: $(VENV)/.dev ## Style, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.dev ## All tests without lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+chaos: $(VENV)/.dev ## Only the tests that break things
+	$(BIN)/python -m pytest tests/chaos $(ARGS)
+
+bench: $(VENV)/.dev ## Measure against the raw limits of this machine
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## Remove .paceline (the data of `make up`) and what tools have cached; .venv stays
+	rm -rf .paceline build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# Stamps: a second call is quick, a changed lock installs again.
+$(VENV)/.run: $(RUN_LOCKS) | $(BIN)/pip
+	$(PIP) $(RUN_LOCKS:%=-r %)
+	@touch $@
+
+$(VENV)/.dev: $(DEV_LOCKS) | $(BIN)/pip
+	$(PIP) $(DEV_LOCKS:%=-r %)
+	@touch $@
+
+# A command that is found may still be a shim without an interpreter behind it, so each is asked.
+$(BIN)/pip:
+	@python=; \
+	for candidate in $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	    if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	        python=$$candidate; break; \
+	    fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "No Python 3.11, 3.12 or 3.13 found$(if $(PYTHON), as $(PYTHON)); install one or say PYTHON=/path/to/python3." >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        export DEBIAN_FRONTEND=noninteractive; \
+	        apt-get install -y -q python3-venv || { apt-get update -q && apt-get install -y -q python3-venv; }; \
+	    else \
+	        echo "Python's venv module is incomplete; install the package python3-venv (as root) and come again." >&2; exit 1; \
+	    fi; \
+	fi; \
+	"$$python" --version && "$$python" -m venv --clear $(VENV)
+
+# The browser tests skip themselves without a Chromium.
+chromium:
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get install -y -q --no-install-recommends chromium >/dev/null 2>&1 \
+	        || { apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends chromium >/dev/null; } \
+	        || echo "Chromium cannot be installed here; the browser tests will skip themselves."; \
+	else \
+	    echo "No Chromium found; the browser tests will skip themselves."; \
+	fi
