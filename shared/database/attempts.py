@@ -5,6 +5,7 @@ Each takes a batch. Batches are sorted by message here, since two that meet in o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,13 +90,15 @@ class GateRequest:
 async def gate(database: Database, epoch: int, dispatcher: str, requests: Sequence[GateRequest]) -> dict[UUID, str]:
     """Begins attempts; token -> 'passed', 'refused', 'put_back' or 'void' (see the function in SQL).
 
-    Of two requests for one message only the first is asked, the other is 'refused'. Raises DatabaseUnavailable; may then
-    be repeated, and passes again for the same tokens only.
+    Of several requests for one message only one is asked, the others are 'refused': the first of those with the highest
+    number, since lower ones are of the past. Raises DatabaseUnavailable; may then be repeated, and passes again for the
+    same tokens only.
     """
-    first: dict[UUID, GateRequest] = {}
+    latest: dict[UUID, GateRequest] = {}
     for request in requests:
-        first.setdefault(request.message, request)
-    asked = [first[message] for message in sorted(first)]
+        if request.message not in latest or request.number > latest[request.message].number:
+            latest[request.message] = request
+    asked = [latest[message] for message in sorted(latest)]
     rows = await database.fetch(
         _SQL["gate"],
         epoch,
@@ -156,7 +159,23 @@ async def settle(database: Database, shard: int, results: Sequence[AttemptResult
         )
         return {row["message"]: Status(row["status"]) for row in rows}
 
-    return await _halving(write, sorted(results, key=lambda result: (result.message, result.number)))
+    changed: dict[UUID, Status] = {}
+    for batch in _rounds(results):
+        changed |= await _halving(write, batch)
+    return changed
+
+
+def _rounds(results: Sequence[AttemptResult]) -> list[list[AttemptResult]]:
+    """The results in batches that have no message twice, each sorted: one statement changes a row only once, and which of
+    two verdicts it would take is chance."""
+    rounds: list[list[AttemptResult]] = []
+    seen: Counter[UUID] = Counter()
+    for result in sorted(results, key=lambda result: (result.message, result.number)):
+        if seen[result.message] == len(rounds):
+            rounds.append([])
+        rounds[seen[result.message]].append(result)
+        seen[result.message] += 1
+    return rounds
 
 
 async def _halving(

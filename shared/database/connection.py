@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Connection = PoolConnectionProxy[asyncpg.Record]
 
 _SQL = Path(__file__).parent / "sql"
+SCHEMA = "0005_control.sql"
+"""The newest migration that the services need; the images do not hold the migrations themselves."""
 _CONNECT_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 15.0
 
@@ -46,8 +48,13 @@ def load_statements(name: str) -> dict[str, str]:
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
+    # In binary form, which COPY needs; it is the text behind a version byte.
     await connection.set_type_codec(
-        "jsonb", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads, schema="pg_catalog"
+        "jsonb",
+        encoder=lambda value: b"\x01" + orjson.dumps(value),
+        decoder=lambda data: orjson.loads(data[1:]),
+        schema="pg_catalog",
+        format="binary",
     )
     # By statement, since pgbouncer refuses them as startup parameters. A client that stops inside a transaction would
     # otherwise hold its rows, and every gate behind them, without end.
@@ -79,6 +86,18 @@ class Database:
         )
         return self
 
+    async def problem(self) -> str:
+        """Empty, or why this Postgres cannot be used now: it is away, or its schema is older than this code."""
+        try:
+            newest = await self.fetchval("select max(name) from applied_migrations")
+        except DatabaseUnavailable:
+            return "Postgres cannot be reached"
+        except asyncpg.UndefinedTableError:
+            newest = None
+        if newest is None or newest < SCHEMA:
+            return f"the schema of Postgres is {newest or 'empty'}, {SCHEMA} is needed; run the migrations first"
+        return ""
+
     async def close(self) -> None:
         if self._pool is not None:
             try:
@@ -104,7 +123,6 @@ class Database:
             asyncpg.PostgresConnectionError,
             asyncpg.OperatorInterventionError,
             asyncpg.InsufficientResourcesError,
-            asyncpg.InternalClientError,
         ) as error:
             raise DatabaseUnavailable(f"Postgres: {type(error).__name__}: {error}") from error
 

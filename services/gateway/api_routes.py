@@ -1,0 +1,231 @@
+"""The routes of the API with what each takes and answers: the application registers them, the OpenAPI document describes them.
+
+A route can therefore not exist without being described. The monitor's routes, which clients see under the same address,
+are described only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from services.gateway import shapes
+from services.gateway.routes import campaigns, messages, rate_profile, stopping
+from services.gateway.routes.sending import send
+from shared.messages import Kind, Status
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter."""
+
+    name: str
+    description: str
+    kind: str = "string"
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRoute:
+    """``bodies``: content type to model. ``answers``: status to models of ``results`` (several: one of them).
+    ``errors``: statuses of errors beside 401 and 503."""
+
+    method: str
+    path: str
+    summary: str
+    group: str
+    handler: Handler
+    answers: dict[int, tuple[type[shapes.Answer], ...]]
+    errors: tuple[int, ...] = ()
+    bodies: dict[str, type[shapes.Request]] = field(default_factory=dict)
+    body_required: bool = True
+    parameters: tuple[Parameter, ...] = ()
+
+
+_PAGE = (
+    Parameter("cursor", "The `next_cursor` of the page before"),
+    Parameter("limit", "Entries of a page, 1 to 500 (50)", "integer"),
+)
+_STATUS = Parameter("status", "Only messages with this status", choices=tuple(Status))
+_ACCEPTED: tuple[type[shapes.Answer], ...] = (shapes.AcceptedMessage, shapes.AcceptedCampaign)
+
+
+def _send(kind: Kind, summary: str, plain: type[shapes.Request], uploaded: type[shapes.Request]) -> ApiRoute:
+    return ApiRoute(
+        "POST",
+        f"/api/send/{kind.value}",
+        summary,
+        "Sending",
+        send(kind),
+        {202: _ACCEPTED},
+        errors=(400, 403, 413, 415) if kind is Kind.MESSAGE else (400, 403, 409, 413, 415, 507),
+        bodies={JSON: plain, MULTIPART: uploaded, FORM: plain},
+    )
+
+
+def _move(name: str, summary: str, handler: Handler) -> ApiRoute:
+    return ApiRoute(
+        "POST",
+        f"/api/campaigns/{{token}}/{name}",
+        summary,
+        "Campaigns",
+        handler,
+        {200: (shapes.CampaignMoved,)},
+        errors=(403, 404, 409),
+    )
+
+
+ROUTES = (
+    _send(Kind.MESSAGE, "Send a text to one or many", shapes.SendMessage, shapes.SendMessage),
+    _send(Kind.IMAGE, "Send an image to one or many", shapes.SendImage, shapes.UploadImage),
+    _send(Kind.FILE, "Send a file to one or many", shapes.SendFile, shapes.UploadFile),
+    ApiRoute(
+        "GET",
+        "/api/messages",
+        "Messages, newest first",
+        "Messages",
+        messages.list_messages,
+        {200: (shapes.MessageList,)},
+        errors=(400,),
+        parameters=(_STATUS, *_PAGE),
+    ),
+    ApiRoute(
+        "GET",
+        "/api/messages/{id}",
+        "A message with its attempts",
+        "Messages",
+        messages.show_message,
+        {200: (shapes.Message,)},
+        errors=(404,),
+    ),
+    ApiRoute(
+        "POST",
+        "/api/messages/{id}/cancel",
+        "Cancel a message that waits",
+        "Messages",
+        messages.cancel,
+        {200: (shapes.CanceledMessage,)},
+        errors=(403, 404, 409),
+    ),
+    ApiRoute(
+        "GET",
+        "/api/campaigns",
+        "Campaigns, newest first",
+        "Campaigns",
+        campaigns.list_campaigns,
+        {200: (shapes.CampaignList,)},
+        errors=(400,),
+        parameters=_PAGE,
+    ),
+    ApiRoute(
+        "GET",
+        "/api/campaigns/{token}",
+        "A campaign's progress",
+        "Campaigns",
+        campaigns.show_campaign,
+        {200: (shapes.Campaign,)},
+        errors=(404,),
+    ),
+    ApiRoute(
+        "GET",
+        "/api/campaigns/{token}/messages",
+        "The messages of a campaign, in the order of its recipients",
+        "Campaigns",
+        campaigns.list_campaign_messages,
+        {200: (shapes.MessageList,)},
+        errors=(400, 404),
+        parameters=(_STATUS, *_PAGE),
+    ),
+    _move("pause", "Pause: once it is answered, no message of it begins", campaigns.pause),
+    _move("resume", "Resume: exactly the rest is sent", campaigns.resume),
+    _move("cancel", "Cancel: what has not begun will not be sent", campaigns.cancel),
+    ApiRoute(
+        "POST",
+        "/api/campaigns/{token}/retry",
+        "Send failed messages again: all, those with one reason, or those of some chunks",
+        "Campaigns",
+        campaigns.retry,
+        {200: (shapes.CampaignRetried,)},
+        errors=(400, 403, 404, 409, 413),
+        bodies={JSON: shapes.RetryRequest},
+        body_required=False,
+    ),
+    ApiRoute(
+        "GET",
+        "/api/rate-profile",
+        "How fast accounts send",
+        "Steering",
+        rate_profile.show_rate_profile,
+        {200: (shapes.RateProfileAnswer,)},
+    ),
+    ApiRoute(
+        "PUT",
+        "/api/rate-profile",
+        "Change how fast accounts send, at once and without a restart",
+        "Steering",
+        rate_profile.change_rate_profile,
+        {200: (shapes.RateProfileAnswer,)},
+        errors=(400, 403, 413),
+        bodies={JSON: shapes.RateProfileChange},
+    ),
+    ApiRoute(
+        "POST",
+        "/api/stop",
+        "Stop: once it is answered, no message begins",
+        "Steering",
+        stopping.stop,
+        {200: (shapes.Stopped,)},
+        errors=(400, 403, 413),
+        bodies={JSON: shapes.StopRequest},
+    ),
+    ApiRoute(
+        "POST",
+        "/api/start",
+        "Start again what was stopped",
+        "Steering",
+        stopping.start,
+        {200: (shapes.Stopped,)},
+        errors=(400, 403, 413),
+        bodies={JSON: shapes.StartRequest},
+        body_required=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRoute:
+    """A route that somebody else serves under the same address, or that serves no JSON of ours."""
+
+    path: str
+    summary: str
+    group: str
+    content_type: str
+    statuses: tuple[int, ...] = (200,)
+    needs_login: bool = True
+
+
+FOREIGN_ROUTES = (
+    ForeignRoute(
+        "/health",
+        "Health of the whole: Redis, Postgres, queue, dispatchers, accounts",
+        "Monitor",
+        JSON,
+        (200, 503),
+        False,
+    ),
+    ForeignRoute("/api/statistics", "Figures of queue, messages and accounts", "Monitor", JSON),
+    ForeignRoute(
+        "/api/statistics/stream", "The same as server-sent events, one a second", "Monitor", "text/event-stream"
+    ),
+    ForeignRoute("/api/endpoints/stats", "The accounts: sends, failures, breaker", "Monitor", JSON),
+    ForeignRoute("/docs", "This document to try out", "Documentation", "text/html"),
+    ForeignRoute("/docs/openapi.yml", "This document", "Documentation", "application/yaml"),
+)

@@ -1,0 +1,90 @@
+"""The wiring of the gateway: what it holds, what it answers, what runs beside."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from services.gateway.api_routes import ROUTES
+from services.gateway.app_keys import (
+    ACCEPTANCE,
+    ADDRESS_GUARD,
+    DATABASE,
+    DEFAULT_PROFILE,
+    ENDPOINTS,
+    FAILURE_REASONS,
+    QUEUE,
+    SETTINGS,
+    SHARD,
+)
+from services.gateway.documentation.pages import documentation_routes
+from services.gateway.failure_reasons import FailureReasons
+from services.gateway.intake.acceptance import Acceptance
+from services.gateway.routes.rate_profile import copy_loop
+from services.gateway.settings import GatewaySettings
+from services.gateway.web import add_pages
+from shared.database.attempts import count_shard
+from shared.database.connection import Database
+from shared.endpoints.identity import endpoints_of
+from shared.endpoints.pacing import profile_of
+from shared.media.leftovers import janitor
+from shared.queue.connection import QueueConnection
+from shared.remote_media import AddressGuard
+from shared.runtime.access import login, same_site
+from shared.runtime.envelope import envelope_errors
+from shared.runtime.service import READY_CHECKS, new_application
+
+log = structlog.get_logger()
+
+_CONNECTIONS = 8  # to Postgres; what four kinds of services and their replicas share is 100 by default
+
+
+def build_app(settings: GatewaySettings) -> web.Application:
+    """The application; it connects to nothing before it is started."""
+    app = new_application(
+        "gateway",
+        # Outermost first: an answer of any kind, a refused login too, carries what CORS wants.
+        middlewares=(
+            same_site(settings.cors_origins if settings.enable_cors else ()),
+            envelope_errors,
+            login(settings),
+        ),
+        client_max_size=settings.max_body_size,
+    )
+    app[SETTINGS] = settings
+    app[ENDPOINTS] = endpoints_of(settings)
+    app[DEFAULT_PROFILE] = profile_of(settings)
+    app[ADDRESS_GUARD] = AddressGuard(settings.remote_media_allow)
+    app[SHARD] = count_shard(f"{socket.gethostname()}-{os.getpid()}")
+    app.cleanup_ctx.extend([_stores, _loops])
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.handler)
+    app.add_routes(documentation_routes())
+    add_pages(app, settings)
+    return app
+
+
+async def _stores(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    database = await Database(settings, _CONNECTIONS, "gateway").open()
+    queue = QueueConnection(settings)
+    app[DATABASE] = database
+    app[QUEUE] = queue
+    app[ACCEPTANCE] = Acceptance(database, queue, settings.bulk_chunk_size)
+    app[FAILURE_REASONS] = FailureReasons(database)
+
+    app[READY_CHECKS] += [database.problem, queue.problem]
+    yield
+    await app[ACCEPTANCE].close()
+    await queue.close()
+    await database.close()
+
+
+async def _loops(app: web.Application) -> AsyncIterator[None]:
+    async with janitor(Path(app[SETTINGS].file_storage_root)).running(), copy_loop(app).running():
+        yield

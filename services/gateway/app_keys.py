@@ -1,0 +1,25 @@
+"""What the parts of the gateway find in the application."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from services.gateway.failure_reasons import FailureReasons
+from services.gateway.intake.acceptance import Acceptance
+from services.gateway.settings import GatewaySettings
+from shared.database.connection import Database
+from shared.endpoints.identity import Endpoint
+from shared.endpoints.pacing import RateProfile
+from shared.queue.connection import QueueConnection
+from shared.remote_media import AddressGuard
+
+SETTINGS = web.AppKey("settings", GatewaySettings)
+DATABASE = web.AppKey("database", Database)
+QUEUE = web.AppKey("queue", QueueConnection)
+ENDPOINTS = web.AppKey("endpoints", dict[str, Endpoint])
+DEFAULT_PROFILE = web.AppKey("default_profile", RateProfile)
+ADDRESS_GUARD = web.AppKey("address_guard", AddressGuard)
+ACCEPTANCE = web.AppKey("acceptance", Acceptance)
+FAILURE_REASONS = web.AppKey("failure_reasons", FailureReasons)
+SHARD = web.AppKey("shard", int)
+"""The shard of the campaigns' counts that this process writes to."""

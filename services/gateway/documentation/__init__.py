@@ -1,0 +1,1 @@
+"""GET /docs: Swagger UI, out of a wheel that only carries its files, over /docs/openapi.yml. Nothing comes from elsewhere."""

@@ -1,0 +1,92 @@
+"""Where a request becomes work: committed in Postgres first, then enqueued, then answered.
+
+Single sends that arrive together share one INSERT and one step in Redis (group commit); a lone one waits for nobody. An
+enqueue that fails changes nothing for the caller: the row is there, and a scheduler enqueues what has no entry. Campaigns
+are not enqueued here at all: a scheduler feeds their chunks while the queue has room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from prometheus_client import Counter
+
+from shared.database.campaigns import NewCampaign, analyze_messages, insert_campaign
+from shared.database.connection import Database
+from shared.database.messages import NewMessage, insert_separately, mark_not_enqueued
+from shared.errors import DatabaseUnavailable, QueueUnavailable
+from shared.messages import Entry
+from shared.queue.connection import QueueConnection
+from shared.queue.enqueueing import Placement, enqueue
+from shared.runtime.batching import Batcher
+
+log = structlog.get_logger()
+
+# Two batches at once, so that one is in Postgres while the other is in Redis; more would make each smaller.
+_LANES = 2
+_BATCH = 200
+
+_accepted = Counter("paceline_accepted_messages_total", "Messages accepted", ["lane", "type"])
+_unqueued = Counter("paceline_enqueue_failures_total", "Accepted messages that a scheduler has to enqueue")
+
+
+class Acceptance:
+    """``accept`` and ``accept_campaign`` return once the work is committed. ``close`` waits for what goes on behind."""
+
+    def __init__(self, database: Database, queue: QueueConnection, chunk_size: int) -> None:
+        self._database = database
+        self._queue = queue
+        self._chunk_size = chunk_size
+        self._batcher: Batcher[NewMessage, Exception | None] = Batcher(self._commit, limit=_BATCH, lanes=_LANES)
+        self._behind: set[asyncio.Task[None]] = set()
+
+    async def accept(self, message: NewMessage) -> None:
+        """Commits and enqueues a single send. Raises DatabaseUnavailable: then it was not accepted, as far as can be
+        known."""
+        # Shielded: a caller that hangs up does not take the message out of a batch that is under way.
+        refused = await asyncio.shield(self._batcher.submit(message))
+        if refused is not None:
+            raise refused
+        _accepted.labels(message.lane.value, message.kind.value).inc()
+
+    async def _commit(self, batch: Sequence[NewMessage]) -> list[Exception | None]:
+        refused = await insert_separately(self._database, batch)
+        committed = [message for message, error in zip(batch, refused, strict=True) if error is None]
+        try:
+            await enqueue(self._queue, [Placement(_entry(message)) for message in committed])
+        except QueueUnavailable as error:
+            _unqueued.inc(len(committed))
+            log.warning("accepted, to be enqueued by a scheduler", messages=len(committed), reason=str(error))
+            try:
+                await mark_not_enqueued(self._database, [message.id for message in committed])
+            except DatabaseUnavailable:
+                # The scheduler also finds them by their age.
+                log.warning("could not be marked as not enqueued", messages=len(committed))
+        return refused
+
+    async def accept_campaign(self, campaign: NewCampaign) -> None:
+        """Commits a campaign with all its messages. Raises OwnedMediaGone, DatabaseUnavailable."""
+        await insert_campaign(self._database, campaign, self._chunk_size)
+        _accepted.labels(campaign.lane.value, campaign.kind.value).inc(len(campaign.phones))
+        task = asyncio.create_task(self._analyze(len(campaign.phones)))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def _analyze(self, inserted: int) -> None:
+        try:
+            await analyze_messages(self._database, inserted)
+        except DatabaseUnavailable as error:
+            log.info("messages not analyzed", reason=str(error))
+
+    async def close(self) -> None:
+        """Cancels what goes on behind answers that were given."""
+        for task in self._behind:
+            task.cancel()
+        await asyncio.gather(*self._behind, return_exceptions=True)
+
+
+def _entry(message: NewMessage) -> Entry:
+    chosen = message.chosen_endpoint or ""
+    return Entry(message.id, 1, message.lane, endpoint=chosen, chosen=bool(chosen))

@@ -1,0 +1,98 @@
+"""GET and PUT /api/rate-profile: how fast accounts send, changed at run time.
+
+The changes stand in Postgres; Redis has a copy that dispatchers read. A loop compares the two, so a copy that could not be
+written, or was lost, follows within seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from services.gateway.app_keys import DATABASE, DEFAULT_PROFILE, QUEUE
+from services.gateway.intake.bodies import read_json_object
+from shared.database.rate_profile import published_form, read_changes, update_changes
+from shared.endpoints.pacing import RateProfile, expected_bulk_gap_ms
+from shared.errors import QueueUnavailable
+from shared.queue.upkeep import publish_profile, published_profile
+from shared.runtime.background_loop import BackgroundLoop
+from shared.runtime.envelope import InvalidInput, success
+
+log = structlog.get_logger()
+_FOLLOW_INTERVAL = 10.0
+
+
+def _with_changes(defaults: RateProfile, changes: dict[str, Any]) -> RateProfile:
+    try:
+        return defaults.with_changes(changes)
+    except ValueError as error:
+        field, _, reason = str(error).partition(": ")
+        raise InvalidInput((field, reason)) from None
+
+
+async def profile_in_force(app: web.Application) -> RateProfile:
+    """The settings' profile with what was changed. Raises DatabaseUnavailable."""
+    changes = await read_changes(app[DATABASE])
+    try:
+        return app[DEFAULT_PROFILE].with_changes(changes)
+    except ValueError:
+        # A newer gateway may know values that we do not; dispatchers of our version take the defaults then, too.
+        return app[DEFAULT_PROFILE]
+
+
+def _answer(defaults: RateProfile, changes: dict[str, Any], message: str) -> web.Response:
+    profile = _with_changes(defaults, changes)
+    gap = expected_bulk_gap_ms(profile)
+    return success(
+        message,
+        {
+            "profile": asdict(profile),
+            "changes": changes,
+            "warnings": profile.warnings(),
+            "messages_per_minute": round(60_000 / gap, 2) if gap else None,
+        },
+    )
+
+
+async def show_rate_profile(request: web.Request) -> web.Response:
+    changes = await read_changes(request.app[DATABASE])
+    return _answer(request.app[DEFAULT_PROFILE], changes, "The rate profile in force")
+
+
+async def change_rate_profile(request: web.Request) -> web.Response:
+    asked = await read_json_object(request)
+    defaults = request.app[DEFAULT_PROFILE]
+    default_values = asdict(defaults)
+
+    def change(before: dict[str, Any]) -> dict[str, Any]:
+        after = before | {name: default_values.get(name) if value is None else value for name, value in asked.items()}
+        _with_changes(defaults, after)
+        return {name: value for name, value in after.items() if value != default_values[name]}
+
+    changes = await update_changes(request.app[DATABASE], change)
+    log.info("rate profile changed", changes=changes, client=request.remote)
+    try:
+        await _publish(request.app)
+    except QueueUnavailable as error:
+        log.warning("rate profile not published yet", reason=str(error))
+    return _answer(defaults, changes, "The rate profile is changed")
+
+
+async def _publish(app: web.Application) -> None:
+    """Writes the copy in Redis if it is another one. Raises QueueUnavailable, DatabaseUnavailable."""
+    text, version = published_form(await read_changes(app[DATABASE]))
+    published, _ = await published_profile(app[QUEUE])
+    if published != version:
+        await publish_profile(app[QUEUE], text, version)
+
+
+def copy_loop(app: web.Application) -> BackgroundLoop:
+    """The loop that keeps the copy in Redis true."""
+
+    async def step() -> None:
+        await _publish(app)
+
+    return BackgroundLoop("rate_profile_copy", _FOLLOW_INTERVAL, step)

@@ -1,0 +1,87 @@
+"""The settings of the gateway."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import phonenumbers
+from pydantic import Field, field_validator, model_validator
+
+from shared.runtime.service import ServiceSettings
+from shared.settings import (
+    CommaList,
+    DatabaseSettings,
+    Duration,
+    EndpointSettings,
+    FileSettings,
+    PacingSettings,
+    RedisSettings,
+    RemoteMediaSettings,
+    UnknownSettings,
+)
+
+
+class GatewaySettings(
+    ServiceSettings,
+    DatabaseSettings,
+    RedisSettings,
+    EndpointSettings,
+    PacingSettings,
+    UnknownSettings,
+    FileSettings,
+    RemoteMediaSettings,
+):
+    api_port: int = Field(8080, ge=1, le=65535, description="Port of the gateway")
+    enable_cors: bool = Field(True, description="Answer browsers on pages of the origins in CORS_ORIGINS")
+    cors_origins: CommaList = Field(
+        default=[],
+        description="Origins of pages that may use the API, such as https://app.example.com, comma separated",
+    )
+    default_region: str = Field(
+        "", description="Country (ISO code such as ID) of numbers with a leading 0; empty: they are refused"
+    )
+    bulk_chunk_size: int = Field(500, ge=1, le=100_000, description="Messages in a chunk of a campaign")
+    max_recipients: int = Field(100_000, ge=1, le=1_000_000, description="Recipients of one request, at most")
+    max_body_size: int = Field(
+        16_000_000, ge=10_000, description="Bytes of a request's fields, at most; uploads have their own limits"
+    )
+    max_image_size: int = Field(20_000_000, ge=1, description="Bytes of an uploaded image, at most")
+    max_file_size: int = Field(
+        50_000_000, ge=1, description="Bytes of an uploaded file, at most; the sender takes 50,000,000"
+    )
+    media_max_total: int = Field(
+        5 * 1024**3,
+        ge=1,
+        description="Bytes of all media kept in Postgres together, at most; beyond it uploads get 507",
+    )
+    transactional_expires_after: Duration = Field(
+        timedelta(hours=24),
+        description="Single sends that could not begin within this expire, unless they say otherwise",
+    )
+    bulk_expires_after: Duration = Field(
+        timedelta(days=7), description="The same for the messages of campaigns; one retried gets 7 days more"
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            # "*" would let any page use the login that the browser keeps.
+            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
+                raise ValueError(f"'{origin}' is not an origin such as https://app.example.com")
+        return value
+
+    @field_validator("default_region")
+    @classmethod
+    def _known_region(cls, value: str) -> str:
+        region = value.strip().upper()
+        if region and region not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError(f"'{value}' is not a country's two-letter ISO code such as ID")
+        return region
+
+    @model_validator(mode="after")
+    def _expiry_is_later(self) -> GatewaySettings:
+        for name in ("transactional_expires_after", "bulk_expires_after"):
+            if not getattr(self, name):
+                raise ValueError(f"{name.upper()}: it must be longer than 0")
+        return self

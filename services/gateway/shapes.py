@@ -1,0 +1,379 @@
+"""The shapes of requests and answers, for checking what comes in and for the OpenAPI document.
+
+The sender's own fields have the sender's names and types; one that a caller leaves out stays out, so the sender's default
+holds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from services.gateway.intake.text import clean
+from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Receipt, Status, Verdict
+
+MAX_TEXT = 65_536
+DURATIONS = (0, 86_400, 604_800, 7_776_000)
+
+
+def _known_duration(value: int | None) -> int | None:
+    if value is not None and value not in DURATIONS:
+        raise ValueError(f"one of {', '.join(map(str, DURATIONS))} (seconds) is wanted")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("it is empty")
+    return value
+
+
+Text = Annotated[str, AfterValidator(clean)]
+ShortText = Annotated[str, Field(max_length=200), AfterValidator(clean)]
+LongText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(clean)]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SendFields(Request):
+    """What every request to send may have beside its recipients."""
+
+    reply_message_id: ShortText | None = Field(None, description="WhatsApp id of the message that this one answers")
+    is_forwarded: bool | None = Field(None, description="Show it as forwarded")
+    duration: Annotated[int | None, AfterValidator(_known_duration)] = Field(
+        None,
+        description="Disappearing timer in seconds: 0, 86400, 604800 or 7776000",
+        json_schema_extra={"enum": [*DURATIONS, None]},
+    )
+    reference: ShortText | None = Field(None, description="A text of yours, given back in every answer")
+    endpoint: ShortText | None = Field(
+        None, description="Send through this account only: its id, its label or its base URL"
+    )
+    on_unknown: Literal["hold", "resend"] | None = Field(
+        None,
+        description="When it cannot be known whether it was sent: hold (ends as unknown) or resend (may double)",
+    )
+    expires_at: ShortText | None = Field(
+        None,
+        description="It does not begin after this moment (RFC 3339)",
+        json_schema_extra={"format": "date-time"},
+    )
+    lane: Literal["transactional", "bulk"] | None = Field(
+        None, description="transactional (default for one recipient) goes ahead of bulk (default for several)"
+    )
+
+
+class MessageFields(SendFields):
+    message: Annotated[LongText, AfterValidator(_not_blank)] = Field(description="The text")
+    mentions: Annotated[list[ShortText], Field(max_length=1024)] | None = Field(
+        None, description="Numbers to be mentioned, or @everyone in a group"
+    )
+
+
+class ImageFields(SendFields):
+    caption: LongText | None = None
+    image_url: Text | None = Field(None, description="http(s) address of the image, in place of an upload")
+    view_once: bool | None = None
+    compress: bool | None = Field(None, description="The sender compresses images unless told not to")
+    hd: bool | None = None
+
+
+class FileFields(SendFields):
+    caption: LongText | None = None
+    file_url: Text | None = Field(None, description="http(s) address of the file, in place of an upload")
+
+
+class _Phones(Request):
+    phone: str | list[str] = Field(
+        description="One phone, several separated by commas, or a list. International digits, `+` or `00` in front "
+        "allowed; or a group's id (@g.us)",
+        examples=["15550100001", ["15550100001", "15550100002"]],
+    )
+
+
+class SendMessage(MessageFields, _Phones):
+    """A text."""
+
+
+class SendImage(ImageFields, _Phones):
+    """An image by its address."""
+
+
+class SendFile(FileFields, _Phones):
+    """A file by its address."""
+
+
+class UploadImage(ImageFields, _Phones):
+    """An image uploaded (or by its address)."""
+
+    image: bytes | None = Field(None, description="JPEG or PNG", json_schema_extra={"format": "binary"})
+
+
+class UploadFile(FileFields, _Phones):
+    """A file uploaded (or by its address)."""
+
+    file: bytes | None = Field(
+        None, description="A document, picture, sound or film", json_schema_extra={"format": "binary"}
+    )
+
+
+FIELDS_OF: dict[Kind, type[SendFields]] = {
+    Kind.MESSAGE: MessageFields,
+    Kind.IMAGE: ImageFields,
+    Kind.FILE: FileFields,
+}
+OPTIONS = frozenset({"reference", "endpoint", "on_unknown", "expires_at", "lane"})
+"""The fields that are ours; the others are handed to the sender as they came."""
+
+
+class RetryRequest(Request):
+    """Which failed messages to send again; all when empty."""
+
+    reason: str | None = Field(None, description="Only those that failed with exactly this reason")
+    chunks: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=100_000)] | None = Field(
+        None, description="Only those in these chunks"
+    )
+
+
+class StopRequest(Request):
+    reason: Annotated[ShortText, AfterValidator(_not_blank)] = Field(description="Why, for whoever looks at it later")
+    lane: Literal["transactional", "bulk"] | None = Field(None, description="Only this lane")
+
+
+class StartRequest(Request):
+    lane: Literal["transactional", "bulk"] | None = Field(None, description="Only this lane")
+
+
+class RateProfileChange(Request):
+    """Fields to change, times in milliseconds; null takes a change back. Fields left out stay as they are."""
+
+    name: Literal["manual", "bulk"] | None = None
+    delay_min: int | None = None
+    delay_max: int | None = None
+    typing_min: int | None = None
+    typing_max: int | None = None
+    bulk_typing_min: int | None = None
+    bulk_typing_max: int | None = None
+    break_interval: int | None = None
+    break_min: int | None = None
+    break_max: int | None = None
+    mean: int | None = None
+    jitter: int | None = None
+    burst_limit: int | None = None
+    cooldown: int | None = None
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldError(Answer):
+    field: str
+    reason: str
+
+
+class Errors(Answer):
+    errors: list[FieldError]
+
+
+class Refused(Answer):
+    """Every error; ``results`` names the fields that are wrong."""
+
+    code: str = Field(examples=["VALIDATION_ERROR"])
+    message: str
+    results: Errors | None = None
+
+
+class AcceptedMessage(Answer):
+    """One recipient."""
+
+    message_id: str = Field(json_schema_extra={"format": "uuid"})
+    status: Status
+
+
+class Rejected(Answer):
+    phone: str
+    reason: str
+
+
+class AcceptedCampaign(Answer):
+    """Several recipients."""
+
+    campaign_token: str = Field(json_schema_extra={"format": "uuid"})
+    status: CampaignStatus
+    accepted: int
+    rejected: list[Rejected]
+    duplicates: int
+    total: int = Field(description="Messages of the campaign")
+
+
+class Attempt(Answer):
+    number: int
+    endpoint: str
+    verdict: Verdict | None = Field(description="null while it is under way")
+    http_status: int | None
+    reason: str | None
+    started_at: str
+    finished_at: str | None
+
+
+class MessageItem(Answer):
+    message_id: str
+    status: Status
+    receipt: Receipt
+    phone: str
+    type: Kind
+    campaign_token: str | None
+    endpoint: str | None = Field(description="Id of the account of the last attempt")
+    attempt: int = Field(description="Number of the last attempt")
+    reason: str | None
+    reference: str | None
+    created_at: str
+
+
+class Message(MessageItem):
+    lane: Lane
+    on_unknown: OnUnknown
+    chosen_endpoint: str | None
+    possible_duplicate: bool
+    changed_at: str | None
+    expires_at: str | None
+    attempts: list[Attempt]
+    whatsapp_id: str | None
+
+
+class MessageList(Answer):
+    messages: list[MessageItem]
+    next_cursor: str | None = Field(
+        description="Give it as `cursor` for the next page; null: this is the last. A page may be empty and not the last"
+    )
+
+
+class CanceledMessage(Answer):
+    message_id: str
+    status: Status
+
+
+class Counts(Answer):
+    queued: int
+    sending: int
+    retrying: int
+    sent: int
+    failed: int
+    unknown: int
+    canceled: int
+    expired: int
+    suppressed: int
+
+
+class Receipts(Answer):
+    delivered: int
+    read: int
+
+
+class CampaignItem(Answer):
+    campaign_token: str
+    status: CampaignStatus
+    type: Kind
+    lane: Lane
+    reference: str | None
+    total: int = Field(description="Messages of the campaign")
+    accepted: int
+    rejected: int = Field(description="Recipients refused when it was accepted")
+    duplicates: int
+    counts: Counts
+    receipts: Receipts
+    possible_duplicates: int
+    created_at: str
+    expires_at: str
+    finished_at: str | None
+
+
+class CampaignList(Answer):
+    campaigns: list[CampaignItem]
+    next_cursor: str | None
+
+
+class Chunk(Answer):
+    number: int
+    size: int
+    status: Literal["waiting", "fed", "closed"]
+
+
+class ChunkTotals(Answer):
+    total: int
+    waiting: int
+    fed: int
+    closed: int
+
+
+class FailureReason(Answer):
+    reason: str
+    messages: int
+
+
+class Campaign(CampaignItem):
+    rate: float = Field(description="Messages sent a minute, over the last five")
+    eta: float | None = Field(description="Seconds until it is through, from the pacing; null: unknown or not running")
+    waiting: str | None = Field(description="Why nothing is sent now, if so")
+    endpoint: str | None = Field(description="The only account it may use")
+    chunks: list[Chunk] = Field(description="The first 200")
+    chunk_totals: ChunkTotals
+    reasons: list[FailureReason] = Field(description="The commonest reasons of failures; up to a minute old")
+
+
+class CampaignMoved(Answer):
+    campaign_token: str
+    status: CampaignStatus
+
+
+class CampaignRetried(Answer):
+    campaign_token: str
+    retried: int
+
+
+class RateProfileValues(Answer):
+    """Times in milliseconds; see the settings of the same meaning."""
+
+    name: Literal["manual", "bulk"]
+    delay_min: int
+    delay_max: int
+    typing_min: int
+    typing_max: int
+    bulk_typing_min: int
+    bulk_typing_max: int
+    break_interval: int
+    break_min: int
+    break_max: int
+    mean: int
+    jitter: int
+    burst_limit: int
+    cooldown: int
+
+
+class RateProfileAnswer(Answer):
+    profile: RateProfileValues = Field(description="What is in force")
+    changes: dict[str, Any] = Field(description="What of it differs from the settings")
+    warnings: list[str] = Field(description="What of it is a danger to an account")
+    messages_per_minute: float | None = Field(description="What one account sends of a campaign; null: no limit")
+
+
+class Stopped(Answer):
+    stopped_lanes: list[Lane]
+    reason: str | None
+
+
+def envelope(results: type[Answer]) -> dict[str, Any]:
+    """The JSON schema of a successful answer around ``results``."""
+    return {
+        "type": "object",
+        "required": ["code", "message", "results"],
+        "properties": {
+            "code": {"const": "SUCCESS"},
+            "message": {"type": "string"},
+            "results": {"$ref": f"#/components/schemas/{results.__name__}"},
+        },
+    }

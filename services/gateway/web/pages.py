@@ -1,0 +1,59 @@
+"""The page, and the headers that keep it from running or asking for anything that is not ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from services.gateway.settings import GatewaySettings
+from services.gateway.shapes import DURATIONS, MAX_TEXT
+from services.gateway.web.static_files import StaticFiles
+
+_HERE = Path(__file__).parent
+
+# No inline script or style is allowed, so text that slips into the page unescaped could still do nothing. `blob:` is for
+# the preview of a picture that the user has chosen.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+}
+
+_DURATION_NAMES = {0: "Off", 86_400: "24 hours", 604_800: "7 days", 7_776_000: "90 days"}
+
+
+def add_pages(app: web.Application, settings: GatewaySettings) -> None:
+    """Adds ``/``, ``/dashboard`` and ``/static/…`` to the application."""
+    files = StaticFiles(_HERE / "static")
+    environment = aiohttp_jinja2.setup(
+        app, loader=jinja2.FileSystemLoader(_HERE / "templates"), undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    # Globals, since a context processor would put a plain string key on each request.
+    environment.globals["static"] = files.address
+    context = {
+        "realm": settings.dashboard_realm,
+        "max_text": MAX_TEXT,
+        "max_image_size": settings.max_image_size,
+        "max_file_size": settings.max_file_size,
+        "durations": [(value, _DURATION_NAMES[value]) for value in DURATIONS],
+    }
+
+    async def dashboard(request: web.Request) -> web.Response:
+        response = aiohttp_jinja2.render_template("dashboard.html", request, context)
+        response.headers.update(_PAGE_HEADERS)
+        return response
+
+    app.router.add_get("/", dashboard)
+    app.router.add_get("/dashboard", dashboard)
+    app.router.add_get("/static/{version}/{name}", files.handle)

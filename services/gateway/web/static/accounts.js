@@ -1,0 +1,78 @@
+// A card for each WhatsApp account: its breaker, its pace, what it sent.
+
+import { byId, element, follow, setText } from "./elements.js";
+import { ago, count, plural, span } from "./wording.js";
+
+const STATES = {
+  closed: ["Healthy", "good"],
+  half_open: ["On trial", "warn"],
+  open: ["Out of rotation", "bad"],
+  suspended: ["Suspended", "warn"],
+};
+
+function figure(name) {
+  return element("div", "", element("dt", "", name), element("dd"));
+}
+
+function make() {
+  const head = element("div", "account-head", element("h2"), element("span", "badge"));
+  const numbers = element("dl", "numbers", figure("Sent"), figure("Not sent"), figure("Success"), figure("Answer"));
+  return element("article", "card account", head, element("p", "pace"), numbers, element("p", "trouble"));
+}
+
+function pace(account) {
+  if (account.suspended) return account.suspend_reason || "Suspended by an operator";
+  const breaker = account.circuit_breaker;
+  if (breaker.state === "open") {
+    if (!breaker.next_trial) return "Waits until its status says that it is back";
+    const wait = (Date.parse(breaker.next_trial) - Date.now()) / 1000;
+    return wait > 0 ? `Next trial in ${span(wait)}` : "Waits until its status says that it is back";
+  }
+  if (account.in_flight) return account.in_flight === 1 ? "Sending a message" : `Sending ${account.in_flight} messages`;
+  if (account.next_ready_in_ms === null) return "Not in the rota yet";
+  return account.next_ready_in_ms > 0 ? `Pauses, ready in ${span(account.next_ready_in_ms / 1000)}` : "Ready to send";
+}
+
+function trouble(account) {
+  const breaker = account.circuit_breaker;
+  if (breaker.state !== "closed" && breaker.reason) return `${breaker.reason} · ${ago(breaker.since)}`;
+  if (!account.last_error) return account.last_used ? `Last used ${ago(account.last_used)}` : "Not used yet";
+  return `Last error ${ago(account.last_error_time)}: ${account.last_error}`;
+}
+
+function update(card, account) {
+  const [name, tone] = STATES[account.suspended ? "suspended" : account.circuit_breaker.state] ?? ["?", "warn"];
+  const [head, paceLine, numbers, troubleLine] = card.children;
+  setText(head.firstChild, account.label);
+  head.firstChild.title = `${account.url} (${account.id})`;
+  setText(head.lastChild, name);
+  head.lastChild.dataset.tone = tone;
+  card.dataset.tone = tone;
+  setText(paceLine, pace(account));
+  const { success_rate: rate, avg_response_time: answer } = account;
+  const values = [
+    count(account.messages_sent),
+    count(account.messages_failed),
+    rate === null ? "–" : `${rate} %`,
+    answer === null ? "–" : answer < 1000 ? `${Math.round(answer)} ms` : `${(answer / 1000).toFixed(1)} s`,
+  ];
+  values.forEach((value, index) => setText(numbers.children[index].lastChild, value));
+  setText(troubleLine, trouble(account));
+}
+
+export function showAccounts(accounts) {
+  follow(byId("account-cards"), accounts, (account) => account.id, make, update);
+  const healthy = accounts.filter((account) => account.circuit_breaker.state === "closed" && !account.suspended).length;
+  setText(byId("accounts-hint"), `${healthy} of ${plural(accounts.length, "account")} healthy`);
+}
+
+/** Offers the accounts in the playground's selects. */
+export function offerAccounts(accounts) {
+  for (const select of document.querySelectorAll('select[name="endpoint"]')) {
+    if (select.options.length - 1 === accounts.length) continue;
+    const chosen = select.value;
+    while (select.options.length > 1) select.remove(1);
+    for (const account of accounts) select.add(new Option(account.label, account.id));
+    select.value = chosen;
+  }
+}

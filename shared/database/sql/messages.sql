@@ -1,0 +1,76 @@
+-- name: insert_messages
+-- Single sends: row, due row and the owner of its media in one statement, many requests at once.
+with asked as (
+    select * from unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[],
+        $10::text[], $11::timestamptz[], $12::float8[])
+        as a (id, lane, kind, phone, phone_key, content, media, chosen_endpoint, on_unknown, reference, expires_at,
+              expires_after)
+), inserted as (
+    insert into messages
+        (id, lane, kind, phone, phone_key, content, media, chosen_endpoint, on_unknown, reference, expires_at)
+    select a.id, a.lane, a.kind, a.phone, a.phone_key, a.content, a.media, a.chosen_endpoint, a.on_unknown, a.reference,
+        coalesce(a.expires_at, clock_timestamp() + make_interval(secs => a.expires_after))
+    from asked a
+), waits as (
+    insert into due (message, due_at, why, lane, enqueued_at)
+    select a.id, clock_timestamp(), 'send', a.lane, clock_timestamp() from asked a
+)
+update media f set owner = a.id from asked a where f.id = a.media
+
+-- name: mark_not_enqueued
+-- So that the scheduler need not wait until the entry would be overdue.
+update due set enqueued_at = null where message = any ($1) and why = 'send'
+
+-- name: message
+select m.id, m.campaign, m.lane, m.kind, m.phone, m.status, m.receipt, m.endpoint, m.chosen_endpoint, m.attempt,
+    m.reason, coalesce(m.reference, c.reference) as reference, m.possible_duplicate, m.created_at, m.changed_at,
+    coalesce(m.expires_at, c.expires_at) as expires_at, m.on_unknown
+from messages m
+left join campaigns c on c.token = m.campaign
+where m.id = $1
+
+-- name: attempts
+-- The history, and the attempt under way without a verdict.
+select number, endpoint, verdict, http_status, reason, whatsapp_id, started_at, finished_at
+from attempts where message = $1
+union all
+select number, endpoint, null, null, null, null, started_at, null from open_attempts where message = $1
+order by number
+
+-- name: messages_page
+-- Newest first. No index names the status, so a page looks at no more than $4 rows and says how far it came.
+with seen as (
+    select m.* from messages m where m.id < $1 order by m.id desc limit $4
+), reach as (
+    select count(*) as rows, (select s.id from seen s order by s.id limit 1) as last from seen
+)
+select reach.rows as seen_rows, reach.last as seen_last, page.*
+from reach
+left join lateral (
+    select s.id, s.status, s.receipt, s.phone, s.endpoint, s.attempt, s.reason, s.reference, s.campaign, s.kind,
+        s.created_at
+    from seen s where $2::text is null or s.status = $2
+    order by s.id desc limit $3
+) page on true
+
+-- name: campaign_messages_page
+-- The messages of a campaign in the order of its recipients, as above.
+with seen as (
+    select m.* from messages m
+    where m.id > $1 and m.id >= $5 and m.id <= $6 and m.campaign = $7
+    order by m.id limit $4
+), reach as (
+    select count(*) as rows, (select s.id from seen s order by s.id desc limit 1) as last from seen
+)
+select reach.rows as seen_rows, reach.last as seen_last, page.*
+from reach
+left join lateral (
+    select s.id, s.status, s.receipt, s.phone, s.endpoint, s.attempt, s.reason, coalesce(s.reference, $8) as reference,
+        s.campaign, s.kind, s.created_at
+    from seen s where $2::text is null or s.status = $2
+    order by s.id limit $3
+) page on true
+
+-- name: cancel
+select end_unsendable(array[$1::uuid], 'canceled', 'canceled by the caller', $2)

@@ -1,0 +1,31 @@
+-- name: find_unanswered
+select find_unanswered($1, $2)
+
+-- name: claim_checks
+-- Outcomes to be looked up now; each is looked up again after $2 seconds unless it is decided before.
+with wanted as (
+    select d.message from due d
+    where d.why = 'check' and d.due_at <= clock_timestamp()
+    order by d.due_at limit $1
+    for no key update skip locked
+), claimed as (
+    update due d set checks = d.checks + 1, due_at = clock_timestamp() + make_interval(secs => $2),
+        first_check_at = coalesce(d.first_check_at, clock_timestamp())
+    from wanted w where d.message = w.message
+    returning d.message, d.first_check_at
+)
+select x.message, m.status = 'sending' as open, m.kind, m.phone, m.endpoint, coalesce(m.content, c.content) as content, f.filename,
+    coalesce(a.started_at, m.changed_at) as started_at, coalesce(a.finished_at, clock_timestamp()) as finished_at,
+    extract(epoch from clock_timestamp() - x.first_check_at)::double precision as checked_for
+from claimed x
+join messages m on m.id = x.message
+left join campaigns c on c.token = m.campaign
+left join media f on f.id = coalesce(m.media, c.media)
+left join attempts a on a.message = m.id and a.number = m.attempt
+order by x.message
+
+-- name: known_ids
+select whatsapp_id from whatsapp_ids where endpoint = $1 and whatsapp_id = any ($2)
+
+-- name: decide
+select decide_unknown($1, $2, $3, $4, $5)

@@ -1,0 +1,69 @@
+"""Attempts without an answer: found, claimed for a look into the account's chat storage, and decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.database.connection import Database, load_statements
+from shared.messages import Kind, Status
+
+_SQL = load_statements("unanswered")
+
+
+async def find_unanswered(database: Database, check_seconds: dict[str, float], limit: int) -> int:
+    """Attempts past their deadline become unknown, to be checked after ``check_seconds`` by kind; how many. Raises
+    DatabaseUnavailable."""
+    return int(await database.fetchval(_SQL["find_unanswered"], check_seconds, limit))
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOutcome:
+    """An attempt to be looked up: when it began, when nobody waited for it any more, and for how many seconds looking it
+    up has been tried. Not ``open``: its verdict was written after all, only the check is left."""
+
+    message: UUID
+    open: bool
+    kind: Kind
+    phone: str
+    endpoint: str
+    content: dict[str, Any]
+    filename: str
+    started_at: datetime
+    finished_at: datetime
+    checked_for: float
+
+
+async def claim_checks(database: Database, limit: int, again_seconds: float) -> list[UnknownOutcome]:
+    """Raises DatabaseUnavailable."""
+    return [
+        UnknownOutcome(
+            message=row["message"],
+            open=row["open"],
+            kind=Kind(row["kind"]),
+            phone=row["phone"],
+            endpoint=row["endpoint"] or "",
+            content=row["content"] or {},
+            filename=row["filename"] or "",
+            started_at=row["started_at"],
+            finished_at=row["finished_at"],
+            checked_for=row["checked_for"],
+        )
+        for row in await database.fetch(_SQL["claim_checks"], limit, again_seconds)
+    ]
+
+
+async def known_ids(database: Database, endpoint: str, ids: Sequence[str]) -> set[str]:
+    """Those WhatsApp ids of an endpoint that belong to an attempt already. Raises DatabaseUnavailable."""
+    return {row["whatsapp_id"] for row in await database.fetch(_SQL["known_ids"], endpoint, list(ids))}
+
+
+async def decide(
+    database: Database, message: UUID, whatsapp_id: str | None, reason: str, shard: int, resends: int
+) -> Status | None:
+    """The status that follows; None: nothing was decided, see ``decide_unknown`` in SQL. Raises DatabaseUnavailable."""
+    status = await database.fetchval(_SQL["decide"], message, whatsapp_id, reason, shard, resends)
+    return Status(status) if status else None

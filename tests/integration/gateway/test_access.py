@@ -1,0 +1,111 @@
+"""Who may call: a login for everything but what tells of life, and nothing that a foreign page makes a browser send."""
+
+from __future__ import annotations
+
+import re
+
+import aiohttp
+import pytest
+
+from tests.integration.gateway.conftest import Client, StartGateway
+
+OPEN = {"/health", "/ready", "/metrics"}
+TEXT = {"phone": "15550100001", "message": "hi"}
+FRIEND = "https://app.example.com"
+
+
+async def test_every_route_wants_a_login_but_the_open_ones(start_gateway: StartGateway) -> None:
+    client = await start_gateway(login=False)
+    for route in client.server.app.router.routes():
+        assert route.resource is not None
+        path = re.sub(r"{\w+}", "x", route.resource.canonical)
+        response = await client.request(route.method, path)
+        if path in OPEN:
+            assert response.status == 200, path
+            continue
+        assert response.status == 401, path
+        assert response.headers["WWW-Authenticate"].startswith('Basic realm="Paceline"')
+        if route.method != "HEAD":
+            assert (await response.json())["code"] == "AUTHENTICATION_ERROR"
+    assert (await client.get("/there/is/none")).status == 401
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        aiohttp.encode_basic_auth("tester", "wrong"),
+        aiohttp.encode_basic_auth("somebody", "else"),
+        aiohttp.encode_basic_auth("tester", ""),
+        "Basic",
+        "Basic !!!",
+        "Bearer abc",
+        "",
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_queued")
+async def test_a_wrong_login(gateway: Client, authorization: str) -> None:
+    response = await gateway.post("/api/send/message", json=TEXT, headers={"Authorization": authorization})
+    assert response.status == 401
+
+
+async def test_without_auth_nobody_is_asked(start_gateway: StartGateway) -> None:
+    client = await start_gateway(login=False, enable_auth="false")
+    assert (await client.post("/api/send/message", json=TEXT)).status == 202
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://other.example.com"},
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_queued")
+async def test_a_foreign_page_changes_nothing(gateway: Client, headers: dict[str, str]) -> None:
+    for method, path in (("POST", "/api/send/message"), ("PUT", "/api/rate-profile"), ("POST", "/api/stop")):
+        response = await gateway.request(method, path, data=TEXT, headers=headers)
+        assert response.status == 403
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_our_own_page_may(client: Client) -> None:
+    own = {"Origin": f"http://{client.host}:{client.port}", "Sec-Fetch-Site": "same-origin"}
+    assert (await client.post("/api/send/message", data=TEXT, headers=own)).status == 202
+
+
+async def test_an_allowed_origin_may_and_is_told_so(start_gateway: StartGateway) -> None:
+    client = await start_gateway(cors_origins=FRIEND)
+    headers = {"Origin": FRIEND, "Sec-Fetch-Site": "cross-site"}
+    response = await client.post("/api/send/message", json=TEXT, headers=headers)
+    assert response.status == 202
+    assert response.headers["Access-Control-Allow-Origin"] == FRIEND
+    refused = await client.post("/api/send/message", json={}, headers=headers | {"Authorization": "Basic x"})
+    assert refused.status == 401
+    assert refused.headers["Access-Control-Allow-Origin"] == FRIEND, "else the page could not read why"
+    preflight = await client.options(
+        "/api/send/message",
+        headers={"Origin": FRIEND, "Access-Control-Request-Method": "POST", "Authorization": ""},
+    )
+    assert preflight.status == 204
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+
+
+async def test_without_cors_no_origin_is_allowed(start_gateway: StartGateway) -> None:
+    client = await start_gateway(cors_origins=FRIEND, enable_cors="false")
+    response = await client.post("/api/send/message", json=TEXT, headers={"Origin": FRIEND})
+    assert response.status == 403
+
+
+async def test_the_documentation_comes_from_here_alone(client: Client) -> None:
+    page = await client.get("/docs")
+    assert page.status == 200
+    text = await page.text()
+    for address in re.findall(r'(?:src|href)="([^"]+)"', text):
+        assert address.startswith("/docs/")
+        assert (await client.get(address)).status == 200, address
+    document = await client.get("/docs/openapi.yml")
+    assert document.content_type == "application/yaml"
+    assert (await document.text()).startswith('openapi: "3.1.0"')

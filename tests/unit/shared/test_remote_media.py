@@ -1,0 +1,333 @@
+"""Fetching what a caller's URL points to, without being led into our own network."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from shared.remote_media import AddressGuard, RemoteMediaError, fetch, new_fetching_session
+
+PICTURE = os.urandom(200_000)
+PUBLIC = "93.184.216.34"
+
+INSIDE = [
+    "10.0.0.1",
+    "172.16.5.5",
+    "192.168.1.1",
+    "127.0.0.1",
+    "127.8.8.8",
+    "0.0.0.0",
+    "169.254.169.254",
+    "169.254.1.1",
+    "100.64.0.1",
+    "100.100.100.200",
+    "192.0.0.192",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fc00::1",
+    "fd00:ec2::254",
+    "ff02::1",
+    "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "2002:a9fe:a9fe::",
+    "2001:db8::1",
+]
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_addresses_that_are_not_public(address: str) -> None:
+    assert not AddressGuard().permits(address)
+
+
+@pytest.mark.parametrize("address", [PUBLIC, "1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+def test_public_addresses(address: str) -> None:
+    assert AddressGuard().permits(address)
+
+
+def test_what_an_operator_allows() -> None:
+    guard = AddressGuard(["10.1.0.0/16", "192.168.1.7", "fd00::/8", "Media.Internal."])
+    assert [guard.permits(address) for address in ("10.1.2.3", "192.168.1.7", "fd00::5", "::ffff:10.1.2.3")] == [
+        True
+    ] * 4
+    assert [guard.permits(address) for address in ("10.2.0.1", "192.168.1.8", "fe80::1")] == [False] * 3
+    assert guard.host_is_listed("media.internal")
+    assert not guard.host_is_listed("internal")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[fe80::1]",
+        "169.254.169.254",
+        "2852039166",
+        "localhost",
+        "①②⑦.⓪.⓪.①",
+        "0",
+    ],
+)
+async def test_hosts_in_any_spelling(host: str) -> None:
+    assert await AddressGuard().check_url(f"http://{host}:8080/latest/meta-data") != ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "picture.png",
+        "//1.1.1.1/a.png",
+        "file:///etc/passwd",
+        "ftp://1.1.1.1/a.png",
+        "gopher://1.1.1.1/",
+        "http://",
+        "http:///a.png",
+        "http://1.1.1.1:port/",
+        "http://1.1.1.1:99999/",
+        "http://user:password@1.1.1.1/",
+        "http://user@1.1.1.1/",
+        "http://[::1/",
+        "http://nowhere.invalid/",
+    ],
+)
+async def test_what_is_no_url_to_fetch(url: str) -> None:
+    assert await AddressGuard().check_url(url) != ""
+
+
+async def test_a_public_address_may_be_used() -> None:
+    assert await AddressGuard().check_url(f"https://{PUBLIC}:8443/a.png?size=1") == ""
+
+
+Answers = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], None]:
+    """Lets a name server answer as told."""
+
+    def use(answers: Answers) -> None:
+        real = socket.getaddrinfo
+
+        def getaddrinfo(host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
+            if not str(host).endswith(".example"):
+                return real(host, port, *arguments, **options)
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(port or 0))) for address in answers(str(host))
+            ]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return use
+
+
+async def test_one_private_address_among_many_is_enough(names: Callable[[Answers], None]) -> None:
+    names(lambda _: [PUBLIC, "10.0.0.1"])
+    assert "not a public address" in await AddressGuard().check_url("http://cdn.example/a.png")
+    names(lambda _: [PUBLIC])
+    assert await AddressGuard().check_url("http://cdn.example/a.png") == ""
+
+
+Fetch = Callable[..., Awaitable[tuple[str, str]]]
+
+
+class Site:
+    """A web site on 127.0.0.1, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.asked: list[str] = []
+
+    def url(self, path: str, host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path)
+        assert "Authorization" not in request.headers
+        match request.path.strip("/").split("/"):
+            case ["status", number]:
+                return web.Response(status=int(number))
+            case ["to", *_]:
+                return web.Response(status=302, headers={"Location": request.query["url"]})
+            case ["again"]:
+                return web.Response(status=307, headers={"Location": "/again"})
+            case ["endless"]:
+                response = web.StreamResponse(headers={"Content-Type": "image/png"})
+                await response.prepare(request)
+                try:
+                    while True:
+                        await response.write(bytes(64 * 1024))
+                except ConnectionError:
+                    return response
+            case ["cut"]:
+                response = web.StreamResponse(headers={"Content-Length": "1000"})
+                await response.prepare(request)
+                await response.write(b"half")
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+        return web.Response(body=PICTURE, content_type="image/png")
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", site.answer)
+    async with TestServer(app, host="0.0.0.0") as server:
+        assert server.port is not None
+        site.port = server.port
+        yield site
+
+
+@pytest.fixture
+async def fetched(tmp_path: Path) -> AsyncIterator[Fetch]:
+    """`await fetched(url)` into `tmp_path / "file"`; 127.0.0.1 is allowed, nothing else of ours."""
+    sessions: list[aiohttp.ClientSession] = []
+
+    async def get(
+        url: str, allowed: tuple[str, ...] = ("127.0.0.1/32",), most_bytes: int = 1_000_000
+    ) -> tuple[str, str]:
+        guard = AddressGuard(allowed)
+        sessions.append(new_fetching_session(guard))
+        return await fetch(sessions[-1], guard, url, tmp_path / "file", most_bytes)
+
+    yield get
+    for session in sessions:
+        await session.close()
+
+
+async def test_a_file_arrives_byte_for_byte(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+    assert await fetched(site.url("/pictures/Gr%C3%BC%C3%9Fe%201.png?signature=x")) == ("image/png", "Grüße 1.png")
+    assert (tmp_path / "file").read_bytes() == PICTURE
+
+
+async def test_a_name_is_no_path(site: Site, fetched: Fetch) -> None:
+    _, name = await fetched(site.url("/a/..%2F..%5Cetc%2Fpasswd"))
+    assert "/" not in name
+    assert "\\" not in name
+
+
+async def test_a_redirect_is_followed(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+    assert (await fetched(site.url("/to?url=/a.png")))[1] == "a.png"
+    assert (tmp_path / "file").read_bytes() == PICTURE
+    assert site.asked == ["/to", "/a.png"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://127.0.0.2:{port}/a.png",
+        "http://[::ffff:127.0.0.2]:{port}/a.png",
+        "http://2130706434:{port}/a.png",
+        "//127.0.0.2:{port}/a.png",
+        "http://169.254.169.254/latest",
+        "file:///etc/passwd",
+        "http://user:password@127.0.0.1:{port}/a.png",
+    ],
+)
+async def test_a_redirect_into_our_network_is_not(site: Site, fetched: Fetch, tmp_path: Path, target: str) -> None:
+    with pytest.raises(RemoteMediaError) as raised:
+        await fetched(site.url(f"/to?url={target.format(port=site.port)}"))
+    assert raised.value.permanent
+    assert site.asked == ["/to"], "the forbidden address was asked"
+    assert not (tmp_path / "file").exists()
+
+
+async def test_endless_redirects_end(site: Site, fetched: Fetch) -> None:
+    with pytest.raises(RemoteMediaError, match="too often") as raised:
+        await fetched(site.url("/again"))
+    assert raised.value.permanent
+    assert len(site.asked) <= 10
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent"),
+    [
+        (404, True),
+        (403, True),
+        (410, True),
+        (408, False),
+        (425, False),
+        (429, False),
+        (500, False),
+        (503, False),
+        (204, False),
+    ],
+)
+async def test_what_an_error_means(site: Site, fetched: Fetch, tmp_path: Path, status: int, permanent: bool) -> None:
+    with pytest.raises(RemoteMediaError, match=str(status)) as raised:
+        await fetched(site.url(f"/status/{status}"))
+    assert raised.value.permanent is permanent
+    assert not (tmp_path / "file").exists()
+
+
+async def test_a_file_that_is_too_large(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+    for path in ("/a.png", "/endless"):
+        with pytest.raises(RemoteMediaError, match="larger") as raised:
+            await fetched(site.url(path), most_bytes=len(PICTURE) - 1)
+        assert raised.value.permanent
+        assert not (tmp_path / "file").exists()
+    await fetched(site.url("/a.png"), most_bytes=len(PICTURE))
+
+
+async def test_half_a_file_is_none(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+    with pytest.raises(RemoteMediaError) as raised:
+        await fetched(site.url("/cut"))
+    assert not raised.value.permanent
+    assert not (tmp_path / "file").exists()
+
+
+async def test_without_the_list_it_is_refused(site: Site, fetched: Fetch) -> None:
+    with pytest.raises(RemoteMediaError, match="not a public address") as raised:
+        await fetched(site.url("/a.png"), allowed=())
+    assert raised.value.permanent
+    assert site.asked == []
+
+
+async def test_a_host_is_allowed_by_its_name(site: Site, fetched: Fetch, names: Callable[[Answers], None]) -> None:
+    names(lambda _: ["127.0.0.1"])
+    await fetched(site.url("/a.png", "media.example"), allowed=("media.example",))
+    with pytest.raises(RemoteMediaError):
+        await fetched(site.url("/a.png", "other.example"), allowed=("media.example",))
+
+
+async def test_a_name_server_that_changes_its_mind(
+    site: Site, fetched: Fetch, names: Callable[[Answers], None]
+) -> None:
+    """Public when it is checked, ours when it is connected to."""
+    answers = [[PUBLIC], ["127.0.0.1"]]
+    names(lambda _: answers.pop(0))
+    with pytest.raises(RemoteMediaError):
+        await fetched(site.url("/a.png", "rebind.example"), allowed=())
+    assert answers == []
+    assert site.asked == []
+
+
+async def test_an_unknown_host_may_be_known_later(fetched: Fetch) -> None:
+    with pytest.raises(RemoteMediaError, match="cannot be found") as raised:
+        await fetched("http://nowhere.invalid/a.png")
+    assert not raised.value.permanent

@@ -1,0 +1,224 @@
+"""Settings: right ones are read, a wrong one stops the start and names its variable, no secret is shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from shared.errors import SettingError
+from shared.settings import (
+    BreakerSettings,
+    DatabaseSettings,
+    EndpointSettings,
+    ListenSettings,
+    LogSettings,
+    PacingSettings,
+    RedisSettings,
+    UnknownSettings,
+    is_loopback,
+    load,
+    milliseconds,
+)
+
+ONE_SENDER = {"WHATSAPP_ENDPOINTS": "http://one:3000"}
+TWO_SENDERS = {"WHATSAPP_ENDPOINTS": "http://one:3000,http://two:3000"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a test sets counts."""
+    for settings in (
+        BreakerSettings,
+        DatabaseSettings,
+        EndpointSettings,
+        ListenSettings,
+        LogSettings,
+        PacingSettings,
+        RedisSettings,
+        UnknownSettings,
+    ):
+        for name in settings.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        (LogSettings, "LOG_LEVEL", "loud"),
+        (LogSettings, "LOG_FORMAT", "xml"),
+        (DatabaseSettings, "DATABASE_PORT", "0"),
+        (DatabaseSettings, "DATABASE_PORT", "65536"),
+        (DatabaseSettings, "DATABASE_PORT", "tcp://10.0.0.1:5432"),
+        (DatabaseSettings, "DATABASE_SSL_MODE", "yes"),
+        (DatabaseSettings, "DATABASE_STATEMENT_CACHE_SIZE", "-1"),
+        (RedisSettings, "REDIS_PORT", "tcp://10.0.0.1:6379"),
+        (RedisSettings, "REDIS_DATABASE", "first"),
+        (RedisSettings, "REDIS_POOL_SIZE", "1"),
+        (RedisSettings, "REDIS_DIAL_TIMEOUT", "5"),
+        (RedisSettings, "REDIS_READ_TIMEOUT", "-3s"),
+        (RedisSettings, "REDIS_QUEUE_NAME", "{braces}"),
+        (RedisSettings, "REDIS_CONSUMER_GROUP", "a b"),
+        (RedisSettings, "FEED_HIGH_WATER", "0"),
+        (EndpointSettings, "ENDPOINT_CONCURRENCY", "0"),
+        (EndpointSettings, "WHATSAPP_CONNECT_TIMEOUT", "soon"),
+        (EndpointSettings, "WHATSAPP_ENDPOINTS", "gowa:3000"),
+        (EndpointSettings, "WHATSAPP_ENDPOINTS", "http://one:3000,"),
+        (PacingSettings, "RATE_PROFILE", "fast"),
+        (PacingSettings, "RATE_LIMIT_DELAY_MIN", "1h"),
+        (PacingSettings, "TYPING_DELAY_MIN", "59m"),
+        (PacingSettings, "TYPING_DELAY_MAX", "61s"),
+        (PacingSettings, "BULK_TYPING_DELAY_MAX", "2m"),
+        (PacingSettings, "NATURAL_BREAK_INTERVAL", "-1"),
+        (PacingSettings, "NATURAL_BREAK_DURATION_MIN", "2m"),
+        (PacingSettings, "RATE_DELAY_JITTER_MS", "10001"),
+        (PacingSettings, "TYPING_PRESENCE", "sometimes"),
+        (BreakerSettings, "CIRCUIT_BREAKER_ENABLED", "on and off"),
+        (BreakerSettings, "CIRCUIT_BREAKER_FAILURE_THRESHOLD", "0"),
+        (BreakerSettings, "CIRCUIT_BREAKER_OPEN_TIMEOUT", "2 minutes"),
+        (UnknownSettings, "ON_UNKNOWN_BULK", "guess"),
+        (ListenSettings, "SHUTDOWN_GRACE", "x"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, settings: type[BaseSettings], name: str, value: str
+) -> None:
+    set_all(monkeypatch, {"DATABASE_HOST": "localhost"} | ONE_SENDER | {name: value})
+    with pytest.raises(SettingError) as error:
+        load(settings)
+    [line] = str(error.value).splitlines()
+    assert line.startswith(f"{name}: ")
+    assert len(line) > len(name) + 5
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, {"REDIS_PORT": "many", "REDIS_DIAL_TIMEOUT": "long"})
+    with pytest.raises(SettingError) as error:
+        load(RedisSettings)
+    assert {line.partition(":")[0] for line in str(error.value).splitlines()} == {"REDIS_PORT", "REDIS_DIAL_TIMEOUT"}
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingError, match=r"^DATABASE_HOST: it must be set$"):
+        load(DatabaseSettings)
+    monkeypatch.setenv("DATABASE_HOST", "")
+    with pytest.raises(SettingError, match=r"^DATABASE_HOST: "):
+        load(DatabaseSettings)
+    with pytest.raises(SettingError, match=r"^WHATSAPP_ENDPOINTS"):
+        load(EndpointSettings)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("500ms", 500), ("30s", 30_000), ("2m", 120_000), ("1h30m", 5_400_000), ("1.5s", 1500), ("0", 0), ("0s", 0)],
+)
+def test_durations_are_written_as_in_go(monkeypatch: pytest.MonkeyPatch, text: str, expected: int) -> None:
+    monkeypatch.setenv("REDIS_READ_TIMEOUT", text)
+    assert milliseconds(load(RedisSettings).redis_read_timeout) == expected
+
+
+def test_empty_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, {"REDIS_PORT": "", "REDIS_DIAL_TIMEOUT": ""})
+    settings = load(RedisSettings)
+    assert settings.redis_port == 6379
+    assert settings.redis_dial_timeout == timedelta(seconds=5)
+
+
+class TestSenders:
+    """One account, or several in lists of equal length."""
+
+    def test_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        set_all(monkeypatch, {"WHATSAPP_BASE_URL": "http://gowa:3000", "WHATSAPP_AUTH": "user:pass,word"})
+        settings = load(EndpointSettings)
+        assert settings.url_list() == ["http://gowa:3000"]
+        assert settings.auth_list() == ["user:pass,word"]
+
+    def test_several(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        set_all(
+            monkeypatch,
+            {
+                "WHATSAPP_ENDPOINTS": "http://one:3000, https://two.example/gowa",
+                "WHATSAPP_AUTHS": "a:b, Bearer c",
+                "WHATSAPP_DEVICE_IDS": "first,",
+                "WHATSAPP_BASE_URL": "http://ignored:3000",
+            },
+        )
+        settings = load(EndpointSettings)
+        assert settings.url_list() == ["http://one:3000", "https://two.example/gowa"]
+        assert settings.auth_list() == ["a:b", "Bearer c"]
+        assert settings.whatsapp_device_ids == ["first", ""]
+
+    @pytest.mark.parametrize("name", ["WHATSAPP_AUTHS", "WHATSAPP_DEVICE_IDS"])
+    @pytest.mark.parametrize("value", ["one:1", "one:1,two:2,three:3"])
+    def test_lists_of_unequal_length(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+        set_all(monkeypatch, TWO_SENDERS | {name: value})
+        with pytest.raises(SettingError, match=f"^{name}: "):
+            load(EndpointSettings)
+
+    def test_a_login_in_the_url_is_refused_and_not_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        set_all(monkeypatch, {"WHATSAPP_ENDPOINTS": "http://user:hunter2@one:3000"})
+        with pytest.raises(SettingError) as error:
+            load(EndpointSettings)
+        assert str(error.value).startswith("WHATSAPP_ENDPOINTS: ")
+        assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "gateway.internal", ""])
+def test_the_shipped_password_stays_on_the_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    set_all(monkeypatch, {"API_HOST": host})
+    if not host:
+        assert load(ListenSettings).api_host == "127.0.0.1"
+        return
+    with pytest.raises(SettingError, match=r"^DASHBOARD_PASSWORD: "):
+        load(ListenSettings)
+    monkeypatch.setenv("DASHBOARD_PASSWORD", "one of my own")
+    assert load(ListenSettings).api_host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_the_shipped_password_is_enough_on_loopback(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("API_HOST", host)
+    assert is_loopback(load(ListenSettings).api_host)
+
+
+def test_no_login_needs_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, {"API_HOST": "0.0.0.0", "ENABLE_AUTH": "false"})
+    assert not load(ListenSettings).enable_auth
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (DatabaseSettings, "DATABASE_PASSWORD"),
+        (RedisSettings, "REDIS_PASSWORD"),
+        (EndpointSettings, "WHATSAPP_AUTH"),
+        (EndpointSettings, "WHATSAPP_AUTHS"),
+        (ListenSettings, "DASHBOARD_PASSWORD"),
+    ],
+)
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch, settings: type[BaseSettings], name: str) -> None:
+    set_all(monkeypatch, {"DATABASE_HOST": "localhost"} | ONE_SENDER | {name: "hunter2"})
+    loaded = load(settings)
+    assert "hunter2" not in repr(loaded)
+    assert "hunter2" not in str(loaded.model_dump())
+
+
+def test_every_setting_has_a_sentence() -> None:
+    for settings in (
+        BreakerSettings,
+        DatabaseSettings,
+        EndpointSettings,
+        ListenSettings,
+        LogSettings,
+        PacingSettings,
+        RedisSettings,
+        UnknownSettings,
+    ):
+        for name, setting in settings.model_fields.items():
+            assert setting.description, name
