@@ -1,0 +1,120 @@
+"""The wiring of a scheduler: what is built, and the loops that run."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from services.scheduler.campaigns.completion import Completion
+from services.scheduler.campaigns.ending import Ending
+from services.scheduler.campaigns.feeding import Feeding
+from services.scheduler.dead_dispatchers import DeadDispatchers
+from services.scheduler.due_messages import DueMessages
+from services.scheduler.endpoint_recovery import EndpointRecovery
+from services.scheduler.expired_messages import ExpiredMessages
+from services.scheduler.media_janitor import MediaJanitor
+from services.scheduler.rate_in_force import RateInForce
+from services.scheduler.redis_rebuild import RedisRebuild
+from services.scheduler.retention import Retention
+from services.scheduler.settings import SchedulerSettings
+from services.scheduler.unknown_outcomes import UnknownOutcomes
+from services.scheduler.unqueued_messages import UnqueuedMessages
+from shared.database.attempts import count_shard
+from shared.database.connection import Database
+from shared.endpoints.gowa import new_session
+from shared.endpoints.identity import endpoints_of
+from shared.endpoints.pacing import profile_of
+from shared.media.leftovers import janitor
+from shared.queue.connection import QueueConnection
+from shared.runtime.background_loop import BackgroundLoop
+from shared.runtime.service import READY_CHECKS, new_application
+from shared.settings import milliseconds, seconds
+
+log = structlog.get_logger()
+_POOL_SIZE = 6
+
+
+class Role(Protocol):
+    """What each file here has one of: ``step`` does a piece of work and may answer the seconds to the next."""
+
+    name: str
+    interval: float
+
+    def step(self) -> Awaitable[float | None]: ...
+
+
+def build_app(settings: SchedulerSettings) -> web.Application:
+    app = new_application("scheduler")
+
+    async def scheduling(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _start(settings, app, stack)
+            yield
+
+    app.cleanup_ctx.append(scheduling)
+    return app
+
+
+def scheduler_database(settings: SchedulerSettings, name: str) -> Database:
+    """Statements are planned anew each time: a plan made while the tables were empty reads all of them later, and the
+    scheduler asks too seldom for planning to matter."""
+    fresh_plans = settings.model_copy(update={"database_statement_cache_size": 0})
+    return Database(fresh_plans, _POOL_SIZE, name)
+
+
+async def _start(settings: SchedulerSettings, app: web.Application, stack: AsyncExitStack) -> None:
+    name = f"scheduler-{socket.gethostname()}-{secrets.token_hex(4)}"
+    endpoints = endpoints_of(settings)
+    slots, shard = settings.endpoint_concurrency, count_shard(name)
+
+    queue = QueueConnection(settings)
+    stack.push_async_callback(queue.close)
+    database = await scheduler_database(settings, name).open()
+    stack.push_async_callback(database.close)
+    session = await stack.enter_async_context(new_session(settings))
+    rate = RateInForce(profile_of(settings))
+
+    roles: list[Role] = [
+        RedisRebuild(queue, database, rate, endpoints, slots),
+        DueMessages(queue, rate, milliseconds(settings.circuit_breaker_open_timeout)),
+        UnqueuedMessages(queue, database, settings.feed_high_water),
+        Feeding(queue, database, settings.feed_high_water),
+        Completion(queue, database),
+        Ending(database, shard),
+        ExpiredMessages(database, shard),
+        DeadDispatchers(
+            queue,
+            database,
+            rate,
+            endpoints,
+            shard,
+            dead_after=seconds(settings.dispatcher_dead_after),
+            stuck_after=seconds(settings.stuck_message_timeout),
+            crash_limit=settings.crash_limit,
+        ),
+        UnknownOutcomes(
+            database,
+            session,
+            endpoints,
+            shard,
+            check_seconds=settings.check_seconds(),
+            check_limit=seconds(settings.unknown_check_limit),
+            resends=settings.unknown_resend_limit,
+        ),
+        EndpointRecovery(queue, database, session, endpoints, slots, settings.circuit_breaker_enabled),
+        MediaJanitor(database, seconds(settings.media_retention)),
+        Retention(queue, database, seconds(settings.history_retention)),
+    ]
+
+    app[READY_CHECKS] += [database.problem, queue.problem]
+    for role in roles:
+        await stack.enter_async_context(BackgroundLoop(role.name, role.interval, role.step).running())
+    await stack.enter_async_context(janitor(Path(settings.file_storage_root)).running())
+    log.info("scheduler", name=name, endpoints=len(endpoints))

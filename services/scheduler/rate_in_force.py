@@ -1,0 +1,31 @@
+"""The rate profile in force: the defaults of the settings with what an operator changed at run time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from shared.endpoints.pacing import RateProfile
+
+log = structlog.get_logger()
+
+
+class RateInForce:
+    """``redis_rebuild`` reads the changes every second and tells them here; others read ``profile``."""
+
+    def __init__(self, defaults: RateProfile) -> None:
+        self._defaults = defaults
+        self._changes: dict[str, Any] = {}
+        self.profile = defaults
+
+    def apply(self, changes: dict[str, Any]) -> None:
+        if changes == self._changes:
+            return
+        self._changes = dict(changes)
+        try:
+            self.profile = self._defaults.with_changes(changes)
+        except ValueError as error:
+            # A newer gateway may know values that we do not; better our defaults than none.
+            log.error("rate profile not understood", reason=str(error))
+            self.profile = self._defaults

@@ -1,0 +1,133 @@
+"""Rebuilds Redis from Postgres when it was lost, emptied or replaced by an older copy, and at the very first start.
+
+Raising the epoch voids every assignment made before and marks all waiting work as not enqueued; the other loops put it
+back. Here only the rota is made: what is in flight, when each account may send next, who is suspended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+import structlog
+from prometheus_client import Counter
+
+from services.scheduler.account_history import burst_limit, pause_by_history
+from services.scheduler.rate_in_force import RateInForce
+from shared.database.connection import Database
+from shared.database.rate_profile import published_form
+from shared.database.rebuilding import (
+    Control,
+    begin_rebuild,
+    end_rebuild,
+    read_control,
+    recent_attempts,
+    slots_in_use,
+    suspended_endpoints,
+)
+from shared.queue.connection import QueueConnection
+from shared.queue.upkeep import (
+    WITHDRAWN_UNTIL,
+    RebuiltState,
+    clock_ms,
+    epoch_is_current,
+    publish_profile,
+    published_profile,
+    rebuild,
+)
+
+log = structlog.get_logger()
+_rebuilds = Counter("paceline_redis_rebuilds_total", "Times that Redis was rebuilt from Postgres")
+_OTHERS_WAIT = 0.2
+_GENERATIONS = 1_000_000
+"""Breaker generations of one epoch, so that an answer from before a rebuild never counts after it."""
+
+
+class RedisRebuild:
+    name = "redis_rebuild"
+    interval = 1.0
+
+    def __init__(
+        self, queue: QueueConnection, database: Database, rate: RateInForce, endpoints: Collection[str], slots: int
+    ) -> None:
+        """``slots``: of each endpoint."""
+        self._queue = queue
+        self._database = database
+        self._rate = rate
+        self._endpoints = sorted(endpoints)
+        self._slots = slots
+
+    async def step(self) -> float | None:
+        """Answers a short wait while another scheduler rebuilds."""
+        control = await read_control(self._database)
+        self._rate.apply(control.rate_profile)
+        if await epoch_is_current(self._queue, control.epoch):
+            await self._publish(control)
+            return None
+        if control.rebuilding:
+            # Nor begin one right after it: Redis was looked at while it was not done.
+            return _OTHERS_WAIT
+        epoch = await begin_rebuild(self._database, control.epoch)
+        if epoch is None:
+            return _OTHERS_WAIT
+        begun = time.monotonic()
+        try:
+            state = await self._state(control, epoch)
+            built = await rebuild(self._queue, epoch, state)
+        finally:
+            # Also after a failure: the next attempt need not wait until this one's lease is over.
+            await end_rebuild(self._database, epoch)
+        if built:
+            _rebuilds.inc()
+            log.warning("redis rebuilt", epoch=epoch, slots=len(state.slots), busy=len(state.busy), ms=_ms_since(begun))
+        else:
+            log.error("redis is ahead of postgres", epoch=epoch)
+        return None
+
+    async def _publish(self, control: Control) -> None:
+        """Mends the copy of the rate profile, in case whoever changed it could not reach Redis."""
+        text, version = published_form(control.rate_profile)
+        if await published_profile(self._queue) != (version, text):
+            await publish_profile(self._queue, text, version)
+
+    async def _state(self, control: Control, epoch: int) -> RebuiltState:
+        profile = self._rate.profile
+        in_use = await slots_in_use(self._database, self._endpoints)
+        history = await recent_attempts(self._database, self._endpoints, max(1, burst_limit(profile)))
+        suspended = await suspended_endpoints(self._database)
+        text, version = published_form(control.rate_profile)
+        now = await clock_ms(self._queue)
+        slots: dict[str, tuple[int, int]] = {}
+        busy: dict[str, int] = {}
+        states: dict[str, dict[str, str]] = {}
+        for endpoint in self._endpoints:
+            # An attempt under way is the account's latest, whatever it comes to.
+            under_way = in_use.get(endpoint, {})
+            pause = pause_by_history(
+                profile, [0, *history.get(endpoint, [])] if under_way else history.get(endpoint, [])
+            )
+            ready, bulk_ready = now + pause.ready_ms, now + pause.bulk_ready_ms
+            states[endpoint] = {
+                "breaker": "closed",
+                "generation": str(epoch * _GENERATIONS),
+                "since": str(now),
+                "since_break": str(pause.since_break),
+            }
+            for number in range(self._slots):
+                slot = f"{endpoint}/{number}"
+                if number in under_way:
+                    busy[slot] = now + under_way[number]
+                elif endpoint not in suspended:
+                    slots[slot] = (ready, bulk_ready)
+            if endpoint in suspended:
+                states[endpoint] |= {
+                    "breaker": "open",
+                    "reason": f"suspended: {suspended[endpoint]}".rstrip(": "),
+                    "not_before": str(WITHDRAWN_UNTIL),
+                    "ready_at": str(bulk_ready),
+                }
+        return RebuiltState(slots=slots, busy=busy, states=states, profile=text, profile_version=version)
+
+
+def _ms_since(begun: float) -> int:
+    return round((time.monotonic() - begun) * 1000)

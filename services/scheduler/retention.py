@@ -1,0 +1,48 @@
+"""Makes next months' partitions, drops old ones, and forgets old minutes of the statistics."""
+
+from __future__ import annotations
+
+import structlog
+from prometheus_client import Counter
+
+from shared.database.connection import Database
+from shared.database.retention import drop_old_partitions, ensure_partitions, forget_dropped
+from shared.queue.connection import QueueConnection
+from shared.queue.upkeep import clock_ms
+
+log = structlog.get_logger()
+_dropped = Counter("paceline_months_dropped_total", "Months of messages deleted because they were too old")
+_MINUTES = 120
+"""How many minutes of statistics are kept in Redis."""
+_BATCH = 1000
+
+
+class Retention:
+    name = "retention"
+    interval = 900.0
+
+    def __init__(self, queue: QueueConnection, database: Database, history_seconds: float) -> None:
+        """``history_seconds``: how long months are kept after their end, 0: for ever."""
+        self._queue = queue
+        self._database = database
+        self._history_seconds = history_seconds
+
+    async def step(self) -> None:
+        made = await ensure_partitions(self._database)
+        if made:
+            log.info("partitions made", months=made)
+        if self._history_seconds:
+            months = await drop_old_partitions(self._database, self._history_seconds)
+            if months:
+                _dropped.inc(len(months))
+                log.warning("months dropped", months=months)
+            while await forget_dropped(self._database, _BATCH):
+                pass
+        await self._prune_minutes()
+
+    async def _prune_minutes(self) -> None:
+        oldest = await clock_ms(self._queue) // 60_000 - _MINUTES
+        names = await self._queue.ask("HKEYS", self._queue.keys.minutes)
+        old = [name for name in names if int(str(name).partition(":")[0]) < oldest]
+        for start in range(0, len(old), _BATCH):
+            await self._queue.ask("HDEL", self._queue.keys.minutes, *old[start : start + _BATCH])

@@ -1,0 +1,150 @@
+"""Parked entries, files, partitions, old minutes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from services.scheduler.due_messages import DueMessages
+from services.scheduler.media_janitor import MediaJanitor
+from services.scheduler.retention import Retention
+from shared.messages import Entry, Lane
+from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.upkeep import clock_ms
+from tests.integration.scheduler.stage import LOCK_WAITERS, Stage, until
+
+DAY = 86400.0
+
+
+async def test_parked_entries_are_promoted_once(stage: Stage) -> None:
+    now = await clock_ms(stage.queue)
+    due, later = uuid4(), uuid4()
+    await enqueue(
+        stage.queue,
+        [
+            Placement(Entry(due, 2, Lane.TRANSACTIONAL), now - 1),
+            Placement(Entry(later, 2, Lane.TRANSACTIONAL), now + 60_000),
+        ],
+    )
+    loops = [DueMessages(stage.queue, stage.rate, 1000) for _ in range(2)]
+    waits = await asyncio.gather(*(loop.step() for loop in loops))
+    assert await stage.waiting(":transactional") == [due]
+    assert waits == [0.5, 0.5]
+
+
+async def media_left(stage: Stage) -> int:
+    assert await stage.database.fetchval("select count(*) from media_blocks") == await stage.database.fetchval(
+        "select count(*) from media"
+    )
+    return int(await stage.database.fetchval("select count(*) from media"))
+
+
+async def test_media_without_an_owner_goes_after_an_hour(stage: Stage) -> None:
+    await stage.owned_media(None)
+    await stage.owned_media(None, age=3700)
+    await stage.owned_media(uuid4())
+    await stage.owned_media(uuid4(), age=3700)
+    await MediaJanitor(stage.database, DAY).step()
+    assert await media_left(stage) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "hours_ago", "kept"),
+    [
+        ("queued", 100, 1), ("sending", 100, 1), ("retrying", 100, 1), ("sent", 0, 0), ("canceled", 0, 0),
+        ("failed", 1, 1), ("unknown", 1, 1), ("failed", 25, 0), ("unknown", 25, 0),
+    ],
+)  # fmt: skip
+async def test_media_of_a_message(stage: Stage, status: str, hours_ago: int, kept: int) -> None:
+    message = await stage.message()
+    await stage.owned_media(message)
+    await stage.database.execute(
+        "update messages set status = $1, changed_at = clock_timestamp() - make_interval(hours => $2)",
+        status,
+        hours_ago,
+    )
+    await MediaJanitor(stage.database, DAY).step()
+    assert await media_left(stage) == kept
+
+
+@pytest.mark.parametrize(
+    ("counts", "hours_ago", "kept"),
+    [({"sent": 2}, None, 1), ({"sent": 2}, 0, 0), ({"sent": 1, "failed": 1}, 1, 1), ({"unknown": 2}, 25, 0)],
+)
+async def test_media_of_a_campaign(stage: Stage, counts: dict[str, int], hours_ago: int | None, kept: int) -> None:
+    token, _ = await stage.campaign(2)
+    media = await stage.owned_media(token)
+    await stage.database.execute("update campaigns set media = $1", media)
+    await stage.database.execute("select add_campaign_counts($1, 0, $2)", token, counts)
+    await stage.database.execute(
+        "update campaigns set finished_at = clock_timestamp() - make_interval(hours => $1)", hours_ago
+    )
+    await MediaJanitor(stage.database, DAY).step()
+    assert await media_left(stage) == kept
+
+
+async def test_a_retry_and_the_janitor_exclude_each_other(stage: Stage) -> None:
+    token, _ = await stage.campaign(2)
+    media = await stage.owned_media(token)
+    await stage.database.execute(
+        "update campaigns set media = $1, finished_at = clock_timestamp() - interval '2 days'", media
+    )
+    await stage.database.execute("update messages set status = 'failed'")
+    await stage.database.execute("select add_campaign_counts($1, 0, $2)", token, {"failed": 2})
+    async with stage.database.transaction() as connection:
+        await connection.fetchval("select retry_campaign($1)", token)
+        deleting = asyncio.create_task(MediaJanitor(stage.database, DAY).step())
+        await until(lambda: stage.database.fetchval(LOCK_WAITERS))
+    await deleting
+    assert await media_left(stage) == 1
+
+
+async def test_old_minutes_are_forgotten(stage: Stage) -> None:
+    minute = await clock_ms(stage.queue) // 60_000
+    key = stage.queue.keys.minutes
+    await stage.queue.ask("HSET", key, f"{minute}:sent", 1, f"{minute - 119}:sent", 1, f"{minute - 121}:sent", 1)
+    await Retention(stage.queue, stage.database, 0).step()
+    assert set(await stage.queue.ask("HKEYS", key)) == {f"{minute}:sent", f"{minute - 119}:sent"}
+
+
+async def months(stage: Stage) -> set[str]:
+    rows = await stage.database.fetch(
+        "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+        " where i.inhparent = 'messages'::regclass"
+    )
+    return {row["relname"].removeprefix("messages_") for row in rows}
+
+
+async def test_partitions_are_made_and_old_ones_dropped(stage: Stage) -> None:
+    this_month = f"{datetime.now(UTC):%Y_%m}"
+    for month, following in (("2024_01", "2024-02-01"), ("2024_02", "2024-03-01")):
+        begins = f"{month.replace('_', '-')}-01"
+        for table in ("messages", "attempts"):
+            await stage.database.execute(
+                f"create table {table}_{month} partition of {table} for values from (uuid_of_time('{begins}Z'))"
+                f" to (uuid_of_time('{following}Z'))"
+            )
+    waits = await stage.database.fetchval("select uuid_of_time('2024-02-10Z')")
+    gone = await stage.database.fetchval("select uuid_of_time('2024-01-10Z')")
+    for message in (waits, gone):
+        await stage.database.execute(
+            "insert into messages (id, lane, kind, phone, phone_key, on_unknown)"
+            " values ($1, 'bulk', 'message', 'x', 'x', 'hold')",
+            message,
+        )
+        await stage.database.execute("insert into whatsapp_ids values ($1, 'e', $2, 1)", str(message), message)
+    await stage.database.execute(
+        "insert into due (message, due_at, why, lane) values ($1, clock_timestamp(), 'send', 'bulk')", waits
+    )
+    await stage.database.execute(f"drop table messages_{this_month}")
+    await stage.database.execute(f"drop table attempts_{this_month}")
+
+    await Retention(stage.queue, stage.database, 0).step()
+    assert {"2024_01", "2024_02", this_month} <= await months(stage)
+    await asyncio.gather(*(Retention(stage.queue, stage.database, 30 * DAY).step() for _ in range(2)))
+    assert {"2024_02", this_month, "other"} <= await months(stage)
+    assert "2024_01" not in await months(stage)
+    assert await stage.database.fetchval("select array_agg(message) from whatsapp_ids") == [waits]
