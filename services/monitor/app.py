@@ -1,0 +1,87 @@
+"""The monitor's application: what it opens, what it repeats, what it answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from aiohttp import web
+from prometheus_client import REGISTRY
+
+from services.monitor.endpoint_statistics import endpoint_statistics
+from services.monitor.health import HealthOfTheWhole
+from services.monitor.observation import Observation
+from services.monitor.queue_metrics import QueueMetrics
+from services.monitor.settings import MonitorSettings
+from services.monitor.statistics import statistics
+from services.monitor.statistics_stream import StatisticsStream
+from shared.database.connection import Database
+from shared.endpoints.identity import endpoints_of
+from shared.queue.connection import QueueConnection
+from shared.runtime.access import login, login_check, same_site
+from shared.runtime.background_loop import BackgroundLoop
+from shared.runtime.envelope import envelope_errors, success
+from shared.runtime.service import new_application
+from shared.settings import seconds
+
+_CONNECTIONS = 3  # to Postgres: the two looks, and one to spare
+
+
+def build_app(settings: MonitorSettings) -> web.Application:
+    app = new_application("monitor", (same_site(), envelope_errors, login(settings)), health=False)
+    endpoints = endpoints_of(settings)
+    queue = QueueConnection(settings, pool_size=4)
+    database = Database(settings, size=_CONNECTIONS, application="paceline monitor")
+    seen = Observation(queue, database, list(endpoints))
+    health = HealthOfTheWhole(seen, endpoints, settings, login_check(settings))
+    stream = StatisticsStream(settings.statistics_max_streams)
+    started = time.monotonic()
+
+    def present() -> dict[str, Any]:
+        return statistics(seen, endpoints, settings, time.monotonic() - started)
+
+    async def look() -> float:
+        begun = time.monotonic()
+        await seen.refresh()
+        await stream.publish(orjson.dumps(present()))
+        # One event a second, however long the look took.
+        return max(0.0, seconds(settings.statistics_interval) - (time.monotonic() - begun))
+
+    async def get_statistics(request: web.Request) -> web.Response:
+        return success("statistics", present(), headers={"Cache-Control": "no-store"})
+
+    async def get_endpoints(request: web.Request) -> web.Response:
+        lines = endpoint_statistics(seen, endpoints)
+        return success("statistics of the endpoints", {"endpoints": lines}, headers={"Cache-Control": "no-store"})
+
+    async def stores(_: web.Application) -> AsyncIterator[None]:
+        await database.open()
+        yield
+        await database.close()
+        await queue.close()
+
+    async def metrics(_: web.Application) -> AsyncIterator[None]:
+        collector = QueueMetrics(seen, endpoints, health)
+        REGISTRY.register(collector)
+        yield
+        REGISTRY.unregister(collector)
+
+    async def loops(_: web.Application) -> AsyncIterator[None]:
+        async with (
+            BackgroundLoop("figures", seconds(settings.statistics_interval), look).running(),
+            BackgroundLoop("slow figures", seconds(settings.health_check_interval), seen.refresh_slowly).running(),
+        ):
+            yield
+
+    async def close_stream(_: web.Application) -> None:
+        await stream.close()
+
+    app.router.add_get("/health", health.handle)
+    app.router.add_get("/api/statistics", get_statistics)
+    app.router.add_get("/api/statistics/stream", stream.handle)
+    app.router.add_get("/api/endpoints/stats", get_endpoints)
+    app.cleanup_ctx.extend((stores, metrics, loops))
+    app.on_shutdown.append(close_stream)
+    return app

@@ -1,0 +1,37 @@
+"""Redis and Postgres: can they be reached, may they be used, do they agree about the epoch."""
+
+from __future__ import annotations
+
+from services.monitor.checks.finding import Finding, Health
+from services.monitor.observation import Observation
+
+_OVERDUE_ATTEMPT = 60.0  # seconds past its deadline; a scheduler looks for such attempts every few seconds
+
+
+def stores(seen: Observation) -> list[Finding]:
+    findings = []
+    if seen.queue.problem:
+        findings.append(Finding(Health.DOWN, "redis", "Redis cannot be reached", seen.queue.problem))
+    elif seen.policy_problem:
+        findings.append(Finding(Health.DOWN, "redis", "Redis may evict keys", seen.policy_problem))
+    if seen.database.problem:
+        findings.append(Finding(Health.DOWN, "postgres", "Postgres cannot be reached", seen.database.problem))
+    return findings + _epoch(seen)
+
+
+def _epoch(seen: Observation) -> list[Finding]:
+    queue, database = seen.queue.now, seen.database.now
+    if queue is None or database is None:
+        return []
+    findings = []
+    if queue.epoch is None or not queue.same_server or queue.epoch != database.epoch or database.rebuilding:
+        findings.append(Finding(Health.DEGRADED, "epoch", "sending waits until a scheduler has rebuilt Redis"))
+    if database.overdue_seconds > _OVERDUE_ATTEMPT:
+        findings.append(
+            Finding(
+                Health.DEGRADED,
+                "scheduler",
+                f"{database.overdue} attempts are past their deadline; is a scheduler alive?",
+            )
+        )
+    return findings

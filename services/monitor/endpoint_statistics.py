@@ -1,0 +1,90 @@
+"""GET /api/endpoints/stats: how each account is doing. Pure: figures in, plain values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from services.monitor.observation import Observation
+from shared.endpoints.identity import Endpoint
+from shared.messages import Verdict
+from shared.queue.figures import EndpointFigures, QueueFigures
+
+FAILED = tuple(verdict for verdict in Verdict if verdict not in (Verdict.SENT, Verdict.UNKNOWN))
+
+
+def moment(milliseconds: int | str | None) -> str | None:
+    """ISO 8601 in UTC; None for none."""
+    value = int(milliseconds or 0)
+    if value <= 0:
+        return None
+    return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def endpoint_statistics(seen: Observation, endpoints: Mapping[str, Endpoint]) -> list[dict[str, Any]]:
+    """A line for each endpoint of the settings; counts are 0 while Redis cannot be reached.
+
+    ``messages_sent`` and ``messages_failed`` count attempts since Redis was last rebuilt; an attempt with an unknown
+    outcome is neither. ``success_rate`` is a percentage, ``avg_response_time`` in milliseconds.
+    """
+    queue, database = seen.queue.figures, seen.database.figures
+    lines = []
+    for identity, endpoint in endpoints.items():
+        figures = queue.endpoints.get(identity) if queue else None
+        line: dict[str, Any] = {"id": identity, "url": endpoint.base_url, "label": endpoint.label}
+        line |= _numbers(figures)
+        line |= _times(queue, figures)
+        suspension = database.suspended.get(identity) if database else None
+        line["suspended"] = suspension is not None
+        line["suspend_reason"] = suspension.reason if suspension else None
+        line["circuit_breaker"] = _breaker(figures)
+        lines.append(line)
+    return lines
+
+
+def _numbers(figures: EndpointFigures | None) -> dict[str, Any]:
+    verdicts = {verdict.value: figures.count(verdict) if figures else 0 for verdict in Verdict}
+    sent, failed = verdicts[Verdict.SENT], sum(verdicts[verdict] for verdict in FAILED)
+    answers = figures.count("answers") if figures else 0
+    return {
+        "messages_sent": sent,
+        "messages_failed": failed,
+        "messages_unknown": verdicts[Verdict.UNKNOWN],
+        "verdicts": verdicts,
+        "avg_response_time": round(figures.count("answer_ms") / answers, 1) if figures and answers else None,
+        "success_rate": round(100 * sent / (sent + failed), 1) if sent + failed else None,
+    }
+
+
+def _times(queue: QueueFigures | None, figures: EndpointFigures | None) -> dict[str, Any]:
+    if queue is None or figures is None:
+        return dict.fromkeys(("last_used", "last_error", "last_error_time", "next_ready_in_ms")) | {
+            "slots": 0,
+            "in_flight": 0,
+        }
+
+    def until(ready_at: int | None) -> int | None:
+        return None if ready_at is None else max(0, ready_at - queue.now_ms)
+
+    return {
+        "last_used": moment(figures.counters.get("last_used")),
+        "last_error": figures.counters.get("last_error") or None,
+        "last_error_time": moment(figures.counters.get("last_error_at")),
+        "slots": figures.slots_used + figures.slots_free,
+        "in_flight": figures.slots_used,
+        "next_ready_in_ms": until(figures.ready_at_ms),
+        "next_bulk_ready_in_ms": until(figures.bulk_ready_at_ms),
+    }
+
+
+def _breaker(figures: EndpointFigures | None) -> dict[str, Any]:
+    state = figures.state if figures else {}
+    return {
+        "state": figures.breaker if figures else "closed",
+        "failures": int(state.get("failures", "0")),
+        "successes": int(state.get("successes", "0")),
+        "since": moment(state.get("since")),
+        "reason": state.get("reason") or None,
+        "next_trial": moment(state.get("not_before")) if figures and figures.breaker == "open" else None,
+    }

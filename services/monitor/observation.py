@@ -1,0 +1,93 @@
+"""What the monitor last saw in Redis and Postgres, and what kept it from seeing.
+
+A look at each is taken at most once at a time, whoever asks; each has a bounded time, so a server that hangs is a problem
+reported within seconds and never a monitor that hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import structlog
+
+from shared.database.connection import Database
+from shared.database.figures import database_figures, history_figures
+from shared.errors import RebuildNeeded, StoreUnavailable
+from shared.queue.connection import QueueConnection
+from shared.queue.figures import queue_figures
+
+log = structlog.get_logger()
+
+LOOK_TIMEOUT = 4.0  # seconds; longer than Redis is given for an answer, shorter than a caller of /health waits
+SHOWN_CAMPAIGNS = 25
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+Figures = TypeVar("Figures")
+
+
+class Look(Generic[Figures]):
+    """The last answer of ``ask``; ``problem`` is '' or why there was none the last time, ``figures`` stay the last ones."""
+
+    def __init__(self, name: str, ask: Callable[[], Awaitable[Figures]]) -> None:
+        self._name = name
+        self._ask = ask
+        self._lock = asyncio.Lock()
+        self._at: float | None = None
+        self.figures: Figures | None = None
+        self.problem = "nobody has looked yet"
+
+    @property
+    def now(self) -> Figures | None:
+        """The figures, unless the last look failed."""
+        return None if self.problem else self.figures
+
+    async def refresh(self, max_age: float = 0.0) -> None:
+        """Looks again, unless somebody did within ``max_age`` seconds. Raises nothing that a store causes."""
+        async with self._lock:
+            if self._at is not None and time.monotonic() - self._at < max_age:
+                return
+            before = self.problem if self._at is not None else ""
+            try:
+                self.figures = await asyncio.wait_for(self._ask(), LOOK_TIMEOUT)
+                self.problem = ""
+            except TimeoutError:
+                self.problem = f"no answer in {LOOK_TIMEOUT:.0f} s"
+            except (StoreUnavailable, RebuildNeeded) as error:
+                self.problem = str(error)
+            except Exception as error:
+                # A figure that cannot be read must not take the others along.
+                self.problem = f"{type(error).__name__}: {error}"
+                if not before:
+                    log.exception("look failed", look=self._name)
+            self._at = time.monotonic()
+            if self.problem and not before:
+                log.warning("cannot look", look=self._name, reason=self.problem)
+            elif before and not self.problem:
+                log.info("looks", look=self._name)
+
+
+class Observation:
+    """Queue, database and history, each as last seen; ``policy_problem`` is '' or why this Redis must not be used."""
+
+    def __init__(self, queue: QueueConnection, database: Database, endpoints: Sequence[str]) -> None:
+        self.queue = Look("queue", lambda: queue_figures(queue, endpoints))
+        self.policy = Look("policy", queue.policy_problem)
+        self.database = Look("database", lambda: database_figures(database, SHOWN_CAMPAIGNS))
+        self.history = Look("history", lambda: history_figures(database, endpoints, DAY, HOUR))
+
+    @property
+    def policy_problem(self) -> str:
+        return self.policy.figures or ""
+
+    async def refresh(self, max_age: float = 0.0) -> None:
+        """Looks at queue and database."""
+        await asyncio.gather(self.queue.refresh(max_age), self.database.refresh(max_age))
+
+    async def refresh_slowly(self) -> None:
+        """Looks at what costs more or seldom changes."""
+        await asyncio.gather(self.policy.refresh(), self.history.refresh())

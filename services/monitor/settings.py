@@ -1,0 +1,30 @@
+"""Settings of the monitor."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from shared.runtime.service import ServiceSettings
+from shared.settings import DatabaseSettings, Duration, EndpointSettings, PacingSettings, RedisSettings
+
+
+class MonitorSettings(ServiceSettings, DatabaseSettings, RedisSettings, EndpointSettings, PacingSettings):
+    monitor_port: int = Field(8084, ge=1, le=65535, description="Port of the monitor")
+    statistics_interval: Duration = Field(
+        timedelta(seconds=1),
+        ge=timedelta(milliseconds=100),
+        description="Time between two looks at queue and database, and between two events of the statistics stream",
+    )
+    statistics_max_streams: int = Field(
+        2000, ge=1, description="Statistics streams open at the same time; the next one is answered 503"
+    )
+    health_check_interval: Duration = Field(
+        timedelta(seconds=15),
+        ge=timedelta(seconds=1),
+        description="Time between two looks at what costs more: the attempts of the last day, sizes",
+    )
+    queue_lag_warning: Duration = Field(
+        timedelta(minutes=5), description="Single sends that wait longer than this make the whole degraded; 0: never"
+    )
