@@ -41,8 +41,9 @@ select ensure_partitions();
 
 create function drop_old_partitions(p_keep interval) returns text[] language plpgsql volatile
 as $$
--- Drops the months that ended longer than p_keep ago, with the campaigns and WhatsApp ids of their messages, and answers
--- their names. A month in which anything is still open stays. Gives up when it cannot have the tables within lock_timeout.
+-- Drops the months that ended longer than p_keep ago and answers their names. A month with anything open in it stays.
+-- Gives up when it cannot have the tables within lock_timeout. Nothing slow may be done in here, since everybody waits
+-- for the tables meanwhile; forget_dropped clears the rest.
 declare
     v_month record;
     v_dropped text[] := '{}';
@@ -63,17 +64,34 @@ begin
             or exists (select from open_attempts o where o.message >= v_month.first_id and o.message < v_month.end_id)
             or exists (
                 select from campaigns c
-                where c.last_id >= v_month.first_id and c.first_id < v_month.end_id
-                    and (c.finished_at is null or c.last_id >= v_month.end_id));
+                where c.finished_at is null and c.last_id >= v_month.first_id and c.first_id < v_month.end_id);
         execute format('drop table %I, %I', 'messages_' || v_month.name, 'attempts_' || v_month.name);
-        delete from whatsapp_ids w where w.message >= v_month.first_id and w.message < v_month.end_id;
-        delete from chunks k using campaigns c
-        where k.campaign = c.token and c.last_id >= v_month.first_id and c.last_id < v_month.end_id;
-        delete from campaign_counts n using campaigns c
-        where n.campaign = c.token and c.last_id >= v_month.first_id and c.last_id < v_month.end_id;
-        delete from campaigns c where c.last_id >= v_month.first_id and c.last_id < v_month.end_id;
         v_dropped := v_dropped || v_month.name::text;
     end loop;
     return v_dropped;
+end
+$$;
+
+create function forget_dropped(p_limit integer) returns integer language plpgsql volatile
+as $$
+-- Deletes what belongs to messages older than the oldest month that is left: WhatsApp ids and finished campaigns, at most
+-- p_limit of each. Answers how many rows went.
+declare
+    v_oldest uuid;
+    v_ids integer;
+    v_campaigns uuid[];
+begin
+    select uuid_of_time(min(to_timestamp(substr(c.relname, 10) || '_01 00 +00', 'YYYY_MM_DD HH24 TZH'))) into v_oldest
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'messages'::regclass and c.relname ~ '^messages_\d{4}_\d{2}$';
+    delete from whatsapp_ids w where w.ctid = any (
+        array(select x.ctid from whatsapp_ids x where x.message < v_oldest limit p_limit));
+    get diagnostics v_ids = row_count;
+    v_campaigns := array(
+        select c.token from campaigns c where c.last_id < v_oldest and c.finished_at is not null limit p_limit);
+    delete from chunks k where k.campaign = any (v_campaigns);
+    delete from campaign_counts n where n.campaign = any (v_campaigns);
+    delete from campaigns c where c.token = any (v_campaigns);
+    return v_ids + coalesce(array_length(v_campaigns, 1), 0);
 end
 $$;

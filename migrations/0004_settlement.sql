@@ -36,6 +36,10 @@ with asked as (
     select a.message, a.number, a.endpoint, a.dispatcher, a.verdict, a.http_status, a.reason, a.whatsapp_id,
         coalesce(c.started_at, clock_timestamp()), clock_timestamp()
     from asked a left join closed c on c.token = a.token
+    -- A dispatcher that never heard from the gate reports too; what did not begin must not stand where the attempt of this
+    -- number will.
+    where c.token is not null or a.status = 'sent'
+        or exists (select from messages m where m.id = a.message and m.token = a.token)
     on conflict (message, number) do update set
         verdict = excluded.verdict, http_status = excluded.http_status, reason = excluded.reason,
         whatsapp_id = excluded.whatsapp_id, finished_at = excluded.finished_at
@@ -56,9 +60,12 @@ with asked as (
     from asked a
     left join messages o on o.id = a.message
     left join campaigns c on c.token = o.campaign
+    left join closed x on x.token = a.token
     where m.id = a.message and (
         (a.status = 'sent' and m.status <> 'sent')
-        or (a.status <> 'sent' and m.status = 'sending' and m.attempt = a.number and m.token = a.token))
+        or (a.status <> 'sent' and m.status = 'sending' and m.attempt = a.number and m.token = a.token
+            -- 'sending' leaves the row as it is; only the end of the attempt tells the first call from a repetition.
+            and (a.status <> 'sending' or x.token is not null)))
     returning m.id, m.campaign, m.lane, m.status, m.previous_status, a.due_seconds
 ), waits as (
     -- Whoever settles parks the retry in Redis right after this, so it counts as enqueued.
@@ -82,7 +89,7 @@ with asked as (
         count(*) filter (where c.status = 'expired') - count(*) filter (where c.previous_status = 'expired'),
         count(*) filter (where c.status = 'suppressed') - count(*) filter (where c.previous_status = 'suppressed')
     from changed c where c.campaign is not null and c.status is distinct from c.previous_status
-    group by c.campaign
+    group by c.campaign order by c.campaign
     on conflict (campaign, shard) do update set
         sent = n.sent + excluded.sent, failed = n.failed + excluded.failed, unknown = n.unknown + excluded.unknown,
         canceled = n.canceled + excluded.canceled, expired = n.expired + excluded.expired,
@@ -107,7 +114,7 @@ with changed as (
     select c.campaign, p_shard,
         case p_status when 'canceled' then count(*) else 0 end, case p_status when 'expired' then count(*) else 0 end,
         case p_status when 'suppressed' then count(*) else 0 end, case p_status when 'failed' then count(*) else 0 end
-    from changed c where c.campaign is not null group by c.campaign
+    from changed c where c.campaign is not null group by c.campaign order by c.campaign
     on conflict (campaign, shard) do update set
         canceled = n.canceled + excluded.canceled, expired = n.expired + excluded.expired,
         suppressed = n.suppressed + excluded.suppressed, failed = n.failed + excluded.failed
@@ -162,12 +169,16 @@ begin
     select * into v_message from messages m where m.id = p_message for no key update;
     if v_message.status is distinct from 'sending'
         or not exists (select from due d where d.message = p_message and d.why = 'check') then
+        -- A verdict written at the same moment as find_unanswered ran leaves a check behind.
+        delete from due d where d.message = p_message and d.why = 'check' and v_message.status is distinct from 'sending';
         return null;
     end if;
     if p_whatsapp_id is not null then
         insert into whatsapp_ids (whatsapp_id, endpoint, message, number)
         values (p_whatsapp_id, v_message.endpoint, p_message, v_message.attempt) on conflict do nothing;
-        if not found then
+        if not found and not exists (
+            select from whatsapp_ids w
+            where w.whatsapp_id = p_whatsapp_id and w.endpoint = v_message.endpoint and w.message = p_message) then
             return null;
         end if;
         v_status := 'sent';

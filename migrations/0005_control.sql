@@ -108,7 +108,7 @@ declare
     v_campaign campaigns%rowtype;
 begin
     select * into v_campaign from campaigns c where c.token = p_token for no key update;
-    if v_campaign.finished_at is not null or v_campaign.total > (
+    if v_campaign.token is null or v_campaign.finished_at is not null or v_campaign.total > (
         select coalesce(sum(n.sent + n.failed + n.unknown + n.canceled + n.expired + n.suppressed), 0)
         from campaign_counts n where n.campaign = p_token) then
         return false;
@@ -123,11 +123,14 @@ $$;
 
 create function set_stopped_lanes(p_lanes text[], p_reason text) returns void language plpgsql volatile
 as $$
+declare
+    v_before text[];
 begin
     perform pg_advisory_xact_lock(gate_key());
+    select k.stopped_lanes into v_before from control k;
     update control set stopped_lanes = p_lanes, stop_reason = p_reason;
-    if p_lanes = '{}' then
-        -- What peek refused while everything was stopped has lost its entry.
+    if not v_before <@ p_lanes then
+        -- What peek refused while a lane was stopped has lost its entry.
         update due set enqueued_at = null where why <> 'check';
         update chunks set fed_at = null, feeding_until = null where closed_at is null and fed_at is not null;
     end if;

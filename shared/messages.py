@@ -32,7 +32,10 @@ WAITING = frozenset({Status.QUEUED, Status.RETRYING})
 TERMINAL = frozenset({Status.SENT, Status.FAILED, Status.UNKNOWN, Status.CANCELED, Status.EXPIRED, Status.SUPPRESSED})
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.SENDING, Status.CANCELED, Status.EXPIRED, Status.SUPPRESSED, Status.FAILED}),
+    Status.QUEUED: frozenset(
+        # Sent without sending: a failed message was put back, then evidence came that it had been sent.
+        {Status.SENDING, Status.SENT, Status.CANCELED, Status.EXPIRED, Status.SUPPRESSED, Status.FAILED}
+    ),
     Status.SENDING: frozenset({Status.SENT, Status.FAILED, Status.UNKNOWN, Status.RETRYING, Status.CANCELED}),
     Status.RETRYING: frozenset(
         {Status.SENDING, Status.SENT, Status.FAILED, Status.CANCELED, Status.EXPIRED, Status.SUPPRESSED}

@@ -22,6 +22,10 @@ from yarl import URL
 
 _REDIRECTS = 5
 _CHUNK = 64 * 1024
+_LONGEST_URL = 2048
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_PROTOCOL_ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
+# Not public, but older patch releases of Python call most of it so; a cloud's metadata server is at 192.0.0.192.
 FETCH_SECONDS = 60.0
 
 
@@ -53,14 +57,21 @@ class AddressGuard:
         parsed: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
         if isinstance(parsed, ipaddress.IPv6Address):
             inner = parsed.ipv4_mapped or parsed.sixtofour
+            if parsed in _NAT64:
+                inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
             if inner is not None:
                 parsed = inner
         if any(parsed in network for network in self._networks if network.version == parsed.version):
             return True
+        if parsed.version == _PROTOCOL_ASSIGNMENTS.version and parsed in _PROTOCOL_ASSIGNMENTS:
+            return False
         return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved)
 
     async def check_url(self, url: str) -> str:
         """Empty, or why the URL must not be used: not http(s), a login in it, a host that is not public or not known."""
+        # Parsers disagree about these characters: one would check another host than the next one fetches from.
+        if len(url) > _LONGEST_URL or any(character <= " " or character in "\\\x7f" for character in url):
+            return "it is longer than 2048 characters or has spaces, backslashes or control characters"
         try:
             parts = urlsplit(url)
             host = parts.hostname
@@ -134,7 +145,8 @@ async def fetch(
                     permanent = 400 <= response.status < 500 and response.status not in (408, 425, 429)
                     raise RemoteMediaError(f"the URL answered HTTP {response.status}", permanent)
                 await _write(response, target, most_bytes)
-                return response.content_type, response.url.name
+                # A %2F in the segment is decoded here; what is left must not read as a path.
+                return response.content_type, response.url.name.replace("\\", "/").rpartition("/")[2]
         raise RemoteMediaError("the URL redirects too often", True)
     except RemoteMediaError:
         await asyncio.to_thread(target.unlink, missing_ok=True)

@@ -216,6 +216,39 @@ class PacingSettings(Settings):
         210, ge=0, description="Profile bulk: the cooldown lasts this to 60 s longer, seconds; 0: never"
     )
 
+    hourly_cap: int = Field(0, ge=0, description="Messages of an account in any hour, at most; 0: no cap")
+    daily_cap: int = Field(0, ge=0, description="Messages of an account in any 24 hours, at most; 0: no cap")
+    transactional_reserve: float = Field(
+        0.1, ge=0, lt=1, description="Share of the caps that campaigns leave to single sends"
+    )
+    warmup_first_day: int = Field(
+        0, ge=0, description="Daily cap of an account on its first day; it grows day by day to DAILY_CAP; 0: no warm-up"
+    )
+    warmup_days: int = Field(14, ge=1, le=365, description="Days of the warm-up")
+    quiet_hours: str = Field(
+        "",
+        description="Campaigns send nothing in these hours of the recipient's day, such as 21:00-08:00; empty: never quiet",
+    )
+    recipient_gap: Duration = Field(
+        timedelta(0),
+        le=timedelta(days=1),
+        description="Shortest time between two campaign messages to one person; 0: none",
+    )
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _two_times(cls, value: str) -> str:
+        if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value):
+            raise ValueError("two times of the day such as 21:00-08:00 are wanted")
+        return value
+
+    def quiet_minutes(self) -> tuple[int, int]:
+        """(from, until) in minutes of the day; equal: never quiet."""
+        if not self.quiet_hours:
+            return 0, 0
+        begin, end = (int(part[:2]) * 60 + int(part[3:]) for part in self.quiet_hours.split("-"))
+        return begin, end
+
     @model_validator(mode="after")
     def _ranges(self) -> PacingSettings:
         if self.rate_profile not in ("manual", "bulk"):

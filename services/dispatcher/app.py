@@ -83,7 +83,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     taking = Taking(queue, name, endpoints, round(lease * 1000), settings, settings.endpoint_concurrency)
     breakers = Breakers(endpoints)
     rate = CurrentRate(queue, profile_of(settings))
-    writer = SettlementWriter(database, taking, breakers, name)
+    writer = SettlementWriter(database, taking, breakers, name, woken)
     media = MediaFiles(database, Path(settings.file_storage_root), settings.remote_media == "fetch", guard, fetching)
     delivery = Delivery(
         settings=settings,
@@ -120,20 +120,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
         stopping=stopping,
     )
 
-    async def postgres_answers() -> str:
-        try:
-            await database.fetchval("select 1")
-        except StoreUnavailable as error:
-            return str(error)
-        return ""
-
-    async def redis_answers() -> str:
-        try:
-            return await queue.policy_problem()
-        except StoreUnavailable as error:
-            return str(error)
-
-    app[READY_CHECKS] += [postgres_answers, redis_answers]
+    app[READY_CHECKS] += [database.problem, queue.problem]
 
     async def leave() -> None:
         """Takes itself off the list, so that nobody need wait for its death."""

@@ -133,6 +133,10 @@ class Delivery:
             await self.put_back(assignment, after_ms=error.seconds * 1000)
         except StoreUnavailable:
             await self.put_back(assignment, after_ms=1000)
+        except OSError as error:
+            # Our own disk is full or gone, which is not for ever.
+            log.error("no place for media", message=str(message.id), reason=str(error))
+            await self.put_back(assignment, after_ms=5000)
         except MediaUnusable as error:
             await self._fail(assignment, message.id, str(error))
         return False
@@ -181,7 +185,11 @@ class Delivery:
     ) -> Answer:
         content = self._media.content_for(message, isinstance(upload, Upload))
         file = upload if isinstance(upload, Upload) else None
-        request = request_for(message.kind, message.phone, content, file, deadline)
+        try:
+            request = request_for(message.kind, message.phone, content, file, deadline)
+        except OSError:
+            # Deleted since it was looked up; the next attempt brings it anew.
+            return Answer(Verdict.NOT_SENT, "the file to upload was deleted", too_late=True)
         self._breakers.saw(endpoint.id, assignment.breaker, assignment.epoch, int(assignment.generation))
         answer = await self._breakers.send(
             endpoint.id, lambda: self._client.send(endpoint, message.kind, request, deadline)
@@ -236,7 +244,9 @@ class Delivery:
                 follow_up=follow_up,
             )
         )
-        log.info(
+        # A line for each message that went well would be most of a dispatcher's work.
+        tell = log.debug if answer.verdict is Verdict.SENT else log.info
+        tell(
             "attempt",
             message=str(message.id),
             number=assignment.entry.attempt,

@@ -29,11 +29,16 @@ T = TypeVar("T")
 
 
 class SettlementWriter:
-    def __init__(self, database: Database, taking: Taking, breakers: Breakers, dispatcher: str) -> None:
+    """``woken`` is set when a slot that was given back may send again, since nobody else would tell the taking loop."""
+
+    def __init__(
+        self, database: Database, taking: Taking, breakers: Breakers, dispatcher: str, woken: asyncio.Event
+    ) -> None:
         self._database = database
         self._taking = taking
         self._breakers = breakers
         self._shard = count_shard(dispatcher)
+        self._woken = woken
         self._results: Batcher[AttemptResult, Status | None] = Batcher(self._write_results, limit=200)
         self._settlements: Batcher[Settlement, None] = Batcher(self._write_settlements, limit=200)
 
@@ -64,4 +69,9 @@ class SettlementWriter:
     async def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[None]:
         changes = await self._taking.settle(settlements)
         self._breakers.changed(changes)
+        soonest = min(settlement.ready_ms for settlement in settlements)
+        if soonest <= 0:
+            self._woken.set()
+        else:
+            asyncio.get_running_loop().call_later(soonest / 1000, self._woken.set)
         return [None] * len(settlements)

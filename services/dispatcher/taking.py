@@ -78,22 +78,35 @@ class TakingLoop:
             self._woken.clear()
             try:
                 taken = await self._taking.take(min(room, self._batch))
-                await self._rate.follow(taken.control_version)
             except (StoreUnavailable, RebuildNeeded) as error:
                 if not away:
                     log.warning("takes nothing", reason=str(error))
                 away = True
                 await self._wait(_AWAY_WAIT)
                 continue
+            except Exception:
+                # A dispatcher that takes nothing any more must not look alive.
+                log.exception("take failed")
+                away = True
+                await self._wait(_AWAY_WAIT)
+                continue
             if away:
                 log.info("takes again")
                 away = False
+            await self._follow_rate(taken.control_version)
             if taken.assignments:
                 self._count(len(taken.assignments))
                 self._start(self._peek_and_deliver(taken.assignments, taken_at))
             else:
                 await self._wait(_idle_seconds(taken))
         await self._finish()
+
+    async def _follow_rate(self, version: str) -> None:
+        try:
+            await self._rate.follow(version)
+        except StoreUnavailable as error:
+            # What was taken is in hand all the same; the next take tells of the version again.
+            log.warning("keeps its rate profile", reason=str(error))
 
     async def _wait(self, seconds: float) -> None:
         try:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from shared.endpoints.answer_body import read_body
 from shared.endpoints.identity import Endpoint
 from shared.settings import EndpointSettings, seconds
 
@@ -64,7 +65,7 @@ async def _get(
         async with session.get(
             endpoint.base_url + path, params=parameters, headers=endpoint.headers(), allow_redirects=False
         ) as response:
-            body = await response.content.read(2_000_000)
+            body = await read_body(response, 2_000_000)
             status = response.status
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise EndpointUnreachable(type(error).__name__) from error
@@ -97,7 +98,12 @@ async def account_state(session: aiohttp.ClientSession, endpoint: Endpoint) -> A
 
 async def _state_by_devices(session: aiohttp.ClientSession, endpoint: Endpoint) -> AccountState:
     status, body = await _get(session, endpoint, "/devices")
+    if status in (404, 405) and body is None:
+        # Versions before 7.1 tell nothing; only a message can find out, and that is what a trial is.
+        return AccountState.USABLE
     devices = body.get("results") if isinstance(body, dict) else None
+    if status == 200 and isinstance(body, dict) and devices is None:
+        return AccountState.LOGGED_OUT
     if status != 200 or not isinstance(devices, list):
         return AccountState.UNREACHABLE if status >= 500 else AccountState.MISCONFIGURED
     mine = [

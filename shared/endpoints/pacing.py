@@ -23,7 +23,9 @@ _MAX_TYPING_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class RateProfile:
-    """All times in milliseconds. ``interval`` and ``burst_limit`` 0: never pause for long."""
+    """All times in milliseconds. ``break_interval`` and ``burst_limit`` 0: never pause for long. Caps (messages in any hour
+    and any day), ``warmup_first_day`` (messages), ``recipient_gap`` 0: none. Campaigns are quiet from minute ``quiet_from`` of
+    the recipient's day to minute ``quiet_until``; equal: never."""
 
     name: str
     delay_min: int
@@ -39,9 +41,18 @@ class RateProfile:
     jitter: int
     burst_limit: int
     cooldown: int
+    hourly_cap: int = 0
+    daily_cap: int = 0
+    warmup_first_day: int = 0
+    warmup_days: int = 14
+    quiet_from: int = 0
+    quiet_until: int = 0
+    recipient_gap: int = 0
 
     def with_changes(self, changes: dict[str, Any]) -> RateProfile:
         """The profile with some fields replaced. Raises ValueError naming the field: ``<field>: <reason>``."""
+        if not isinstance(changes, dict):
+            raise ValueError("an object with the values to change is wanted")
         known = {field.name for field in fields(self)}
         for name, value in changes.items():
             if name not in known:
@@ -51,6 +62,10 @@ class RateProfile:
                     raise ValueError("name: manual or bulk is wanted")
             elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name}: a whole number, 0 or more, is wanted")
+            elif name in ("quiet_from", "quiet_until") and value >= 1440:
+                raise ValueError(f"{name}: a minute of the day, 0 to 1439, is wanted")
+            elif name == "warmup_days" and not 1 <= value <= 365:
+                raise ValueError("warmup_days: 1 to 365 days are possible")
             elif "typing" in name and value > _MAX_TYPING_MS:
                 raise ValueError(f"{name}: {_MAX_TYPING_MS} ms is the most")
             elif value > _MAX_PAUSE_MS:
@@ -101,6 +116,13 @@ def profile_of(settings: PacingSettings) -> RateProfile:
         jitter=settings.rate_delay_jitter_ms,
         burst_limit=settings.rate_burst_limit,
         cooldown=settings.rate_cooldown_seconds * 1000,
+        hourly_cap=settings.hourly_cap,
+        daily_cap=settings.daily_cap,
+        warmup_first_day=settings.warmup_first_day,
+        warmup_days=settings.warmup_days,
+        quiet_from=settings.quiet_minutes()[0],
+        quiet_until=settings.quiet_minutes()[1],
+        recipient_gap=milliseconds(settings.recipient_gap),
     )
 
 

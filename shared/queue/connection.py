@@ -78,8 +78,15 @@ class QueueConnection:
                 raise QueueUnavailable(f"Redis: {error}") from error
             raise
 
+    async def problem(self) -> str:
+        """Empty, or why this Redis cannot be used now: it is away, or may evict keys at will."""
+        try:
+            return await self.policy_problem()
+        except QueueUnavailable:
+            return "Redis cannot be reached"
+
     async def policy_problem(self) -> str:
-        """Empty, or why this Redis must not be used: it may evict keys at will."""
+        """Empty, or that this Redis may evict keys at will. Raises QueueUnavailable."""
         try:
             answer = await self.redis.config_get("maxmemory-policy")
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:

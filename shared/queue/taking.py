@@ -5,12 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import orjson
 
-from shared.messages import Entry, Lane
+from shared.messages import Entry, Lane, Verdict
 from shared.queue.connection import QueueConnection
 from shared.settings import BreakerSettings, milliseconds
+
+_COUNTED = frozenset({Verdict.SENT.value, Verdict.UNKNOWN.value})
+"""What counts toward an account's caps: what was sent, or may have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,15 @@ class BreakerChange:
     reason: str
 
 
+def _readable(fields: dict[str, str], lane: Lane) -> Entry:
+    """The entry; one that cannot be read stands for no message and is dropped as such. To raise would lose the slots and
+    entries of the whole batch."""
+    try:
+        return Entry.from_fields(fields, lane)
+    except (KeyError, ValueError):
+        return Entry(UUID(int=0), 0, lane)
+
+
 class Taking:
     """Take and settle for one dispatcher. ``known`` are the ids of the endpoints in its settings."""
 
@@ -152,7 +165,7 @@ class Taking:
                     generation=generation,
                     since_break=int(since_break),
                     epoch=int(epoch),
-                    entry=Entry.from_fields(pairs, lane),
+                    entry=_readable(pairs, lane),
                 )
             )
         return Taken(assignments, int(wait_ms) if wait_ms >= 0 else None, str(version))
@@ -177,6 +190,7 @@ class Taking:
                 "reason": item.reason,
                 "verdict": item.verdict,
                 "ms": item.answer_ms,
+                "counts": int(item.verdict in _COUNTED),
             }
             if item.since_break is not None:
                 line["since_break"] = item.since_break

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
+from redis.exceptions import ResponseError
 
+from shared.endpoints.caps import Caps
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
 from shared.queue.taking import BreakerChange
@@ -85,8 +87,8 @@ async def forget(
 async def consumers(queue: QueueConnection, suffix: str) -> list[str]:
     """Names of all consumers that a stream knows."""
     try:
-        answer = await queue.redis.xinfo_consumers(queue.keys.prefix + suffix, queue.group)
-    except Exception as error:
+        answer = await queue.ask("XINFO CONSUMERS", queue.keys.prefix + suffix, queue.group)
+    except ResponseError as error:
         if "no such key" in str(error) or "NOGROUP" in str(error):
             return []
         raise
@@ -108,6 +110,21 @@ async def readmit(
     return bool(before)
 
 
+WITHDRAWN_UNTIL = 4_102_444_800_000
+"""``not_before`` of a withdrawn endpoint, ms since 1970: the year 2100."""
+
+
+async def withdraw(queue: QueueConnection, endpoint: str, reason: str) -> bool:
+    """Takes a suspended endpoint out of the rota until ``readmit`` with ``at_once``. Answers whether that changed it."""
+    return bool(await queue.run("withdraw", "", queue.keys.prefix, endpoint, reason, WITHDRAWN_UNTIL))
+
+
+async def clock_ms(queue: QueueConnection) -> int:
+    """Now by the clock of Redis, ms since 1970."""
+    second, micro = await queue.ask("TIME")
+    return int(second) * 1000 + int(micro) // 1000
+
+
 async def rebind(queue: QueueConnection, endpoint: str, lane: Lane, limit: int = 500) -> int:
     """Moves entries that were bound to an endpoint, unless a caller chose it, to the lane. Returns how many."""
     return int(await queue.run("rebind", queue.keys.prefix, queue.group, endpoint, lane.value, limit))
@@ -120,7 +137,8 @@ async def endpoint_states(queue: QueueConnection, endpoints: Sequence[str]) -> d
 
 @dataclass(frozen=True, slots=True)
 class RebuiltState:
-    """What Redis is given at a rebuild; times in ms since 1970."""
+    """What Redis is given at a rebuild; times in ms since 1970. ``busy`` are slots whose attempt is open, with the end of
+    their lease; ``owners`` their assignments' tokens (hex), so that a dispatcher that lives may still settle them."""
 
     slots: Mapping[str, tuple[int, int]]
     busy: Mapping[str, int]
@@ -128,6 +146,9 @@ class RebuiltState:
     profile: str = "{}"
     profile_version: str = "0"
     streams: Sequence[str] = field(default=(":transactional", ":bulk"))
+    owners: Mapping[str, str] = field(default_factory=dict)
+    sends: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Per endpoint: a token each for what it sent in the last day, and when; for its caps."""
 
 
 async def rebuild(queue: QueueConnection, epoch: int, state: RebuiltState) -> bool:
@@ -136,6 +157,8 @@ async def rebuild(queue: QueueConnection, epoch: int, state: RebuiltState) -> bo
         {
             "slots": dict(state.slots),
             "busy": dict(state.busy),
+            "owners": dict(state.owners),
+            "sends": {key: dict(value) for key, value in state.sends.items()},
             "states": {key: dict(value) for key, value in state.states.items()},
             "profile": state.profile,
             "version": state.profile_version,
@@ -150,6 +173,21 @@ async def epoch_is_current(queue: QueueConnection, epoch: int) -> bool:
     number, run_id = await queue.ask("HMGET", queue.keys.epoch, "number", "run_id")
     server = await queue.ask("INFO", "server")
     return bool(number == str(epoch) and run_id == server["run_id"])
+
+
+async def limit(queue: QueueConnection, endpoint: str, caps: Caps, now_ms: int | None = None) -> bool:
+    """Sets the caps of an endpoint; answers whether that changed anything. Raises QueueUnavailable."""
+    changed = await queue.run(
+        "limit",
+        "" if now_ms is None else now_ms,
+        queue.keys.prefix,
+        endpoint,
+        caps.hour,
+        caps.day,
+        caps.bulk_hour,
+        caps.bulk_day,
+    )
+    return bool(changed)
 
 
 async def publish_profile(queue: QueueConnection, profile: str, version: str) -> None:

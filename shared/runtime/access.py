@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -27,28 +27,37 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
+def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
+    """Answers whether a request carries the login of the settings, or none is asked for."""
+    user = _digest(settings.dashboard_username)
+    password = _digest(settings.dashboard_password.get_secret_value())
+
+    def carries_login(request: web.Request) -> bool:
+        if not settings.enable_auth:
+            return True
+        given = _basic_login(request.headers.get("Authorization", ""))
+        # Both are compared, whichever is wrong, so that the time tells nothing.
+        return hmac.compare_digest(_digest(given[0]), user) & hmac.compare_digest(_digest(given[1]), password)
+
+    return carries_login
+
+
 def login(settings: ListenSettings, open_paths: Iterable[str] = ()) -> Middleware:
     """A middleware that asks for the login of the settings on all but the open paths (exact)."""
     free = OPEN_PATHS | frozenset(open_paths)
-    user = _digest(settings.dashboard_username)
-    password = _digest(settings.dashboard_password.get_secret_value())
+    carries_login = login_check(settings)
     realm = settings.dashboard_realm.replace('"', "'")
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not settings.enable_auth or request.path in free or request.method == "OPTIONS":
+        if request.path in free or request.method == "OPTIONS" or carries_login(request):
             return await handler(request)
-        given = _basic_login(request.headers.get("Authorization", ""))
-        # Both are compared, whichever is wrong, so that the time tells nothing.
-        right = hmac.compare_digest(_digest(given[0]), user) & hmac.compare_digest(_digest(given[1]), password)
-        if not right:
-            raise ApiError(
-                401,
-                "AUTHENTICATION_ERROR",
-                "the login is missing or wrong",
-                headers={"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'},
-            )
-        return await handler(request)
+        raise ApiError(
+            401,
+            "AUTHENTICATION_ERROR",
+            "the login is missing or wrong",
+            headers={"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'},
+        )
 
     return middleware
 

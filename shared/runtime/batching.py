@@ -50,6 +50,7 @@ class Batcher(Generic[Item, Result]):
             return
         try:
             results = await self._call([item for item, _ in batch])
+            answered = list(zip(batch, results, strict=True))
         except BaseException as error:
             for _, future in batch:
                 if not future.done():
@@ -57,6 +58,6 @@ class Batcher(Generic[Item, Result]):
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future), result in answered:
             if not future.done():
                 future.set_result(result)

@@ -14,6 +14,7 @@ from services.dispatcher.sending.deadline import StartDeadline, StartLimitPassed
 from services.dispatcher.sending.payloads import Request
 from services.dispatcher.sending.verdict import Answer, not_sent, read_answer, too_late, unknown
 from shared.clock import boottime
+from shared.endpoints.answer_body import read_body
 from shared.endpoints.identity import Endpoint
 from shared.messages import Kind
 from shared.settings import EndpointSettings, seconds
@@ -69,7 +70,7 @@ class SenderClient:
                 allow_redirects=False,
                 trace_request_ctx=deadline,
             ) as response:
-                body = await response.content.read(_LARGEST_ANSWER)
+                body = await read_body(response, _LARGEST_ANSWER)
                 return read_answer(response.status, body, elapsed())
         except StartLimitPassed:
             return too_late(elapsed())
@@ -81,6 +82,10 @@ class SenderClient:
             if not deadline.connected:
                 return not_sent(f"no connection: {_words(error)}", elapsed())
             return unknown(f"no answer: {_words(error)}", elapsed())
+        finally:
+            if isinstance(request.body, aiohttp.MultipartWriter):
+                # The file of an upload that was never begun would stay open.
+                await request.body.close()
 
     async def show_typing(self, endpoint: Endpoint, phone: str, action: str) -> None:
         """Shows (``start``) or ends (``stop``) "typing…". That it fails changes nothing for the message."""

@@ -51,12 +51,18 @@ def request_for(
         for part in value if isinstance(value, list) else [value]:
             _append_field(writer, name, _text(part))
     part = writer.append_payload(
-        aiohttp.payload.BufferedReaderPayload(
-            _LimitedReader(upload.path, deadline), content_type=upload.content_type, filename=upload.filename
-        )
+        aiohttp.payload.BufferedReaderPayload(_LimitedReader(upload.path, deadline), content_type=upload.content_type)
     )
-    part.set_content_disposition("form-data", name=kind.value, filename=upload.filename)
+    # Plain UTF-8 as browsers send it: the sender does not decode %20, so recipients would read it in the name.
+    part.set_content_disposition(
+        "form-data", quote_fields=False, name=kind.value, filename=_without_controls(upload.filename)
+    )
     return Request(path, {}, writer)
+
+
+def _without_controls(filename: str) -> str:
+    """A line break in it would begin a header of its own."""
+    return "".join("_" if character < " " or character == "\x7f" else character for character in filename)
 
 
 def _append_field(writer: aiohttp.MultipartWriter, name: str, value: str) -> None:
@@ -70,16 +76,15 @@ def _text(value: object) -> str:
 
 
 class _LimitedReader(io.BufferedReader):
-    """A file that cannot be read to its end once the time for starting the send is over: the request then stays
-    incomplete, and the sender does nothing with it."""
+    """A file whose reading must begin before the time for starting the send is over and go on without a longer gap: after
+    a suspend the request stays incomplete, and the sender does nothing with it. A large file may take its time."""
 
     def __init__(self, path: Path, deadline: StartDeadline) -> None:
         super().__init__(io.FileIO(path))
         self._deadline = deadline
-        self._size = path.stat().st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
+        self._deadline.check()
         data = super().read(size)
-        if self.tell() >= self._size:
-            self._deadline.check()
+        self._deadline.extend()
         return data

@@ -7,6 +7,7 @@ may have been sent.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import orjson
@@ -25,7 +26,7 @@ class Answer:
     whatsapp_id: str | None = None
     confirm: bool = False
     too_late: bool = False
-    """Not sent because the time between gate and send was over, which is nobody's fault but ours."""
+    """Not sent for a reason of ours, mostly because the time between gate and send was over: nobody's fault."""
     elapsed_ms: int = 0
 
     @property
@@ -111,13 +112,13 @@ def _read(http_status: int, body: bytes) -> tuple[Verdict, str, str | None, bool
     if not isinstance(parsed, dict) or not isinstance(parsed.get("code"), str):
         return *_without_envelope(http_status), None, False
     code = parsed["code"]
-    text = str(parsed.get("message") or "")[:300]
-    if http_status == 200:
+    text = _without_addresses(str(parsed.get("message") or ""))[:300]
+    if 200 <= http_status < 300:
         results = parsed.get("results")
         whatsapp_id = results.get("message_id") if isinstance(results, dict) else None
         if code == "SUCCESS" and isinstance(whatsapp_id, str) and whatsapp_id:
             return Verdict.SENT, "", whatsapp_id, False
-        return Verdict.UNKNOWN, "the sender answered 200 without a message id", None, False
+        return Verdict.UNKNOWN, f"the sender answered {http_status} without a message id", None, False
     reason = f"{code}: {_without_number(text)}"
     return _with_envelope(http_status, code, text.lower()), reason, None, code == "INVALID_JID"
 
@@ -142,6 +143,9 @@ def _with_envelope(http_status: int, code: str, text: str) -> Verdict:
         return Verdict.MISCONFIGURED
     if http_status == 429:
         return Verdict.TRANSIENT
+    if http_status == 408:
+        # A time-out like 504: the send may be over or not.
+        return Verdict.UNKNOWN
     if http_status < 500:
         return Verdict.REFUSED
     return _of_text(text)
@@ -176,6 +180,11 @@ def _without_envelope(http_status: int) -> tuple[Verdict, str]:
         return Verdict.UNKNOWN, reason
     # Wrong credentials, route, version or a redirect: nothing of it is the message's fault.
     return Verdict.MISCONFIGURED, reason
+
+
+def _without_addresses(text: str) -> str:
+    """The text without the caller's URLs, whose words are not the sender's and which may be signed."""
+    return re.sub(r"https?://[^\s\"']+", "URL", text, flags=re.IGNORECASE)
 
 
 def _without_number(text: str) -> str:

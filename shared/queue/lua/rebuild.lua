@@ -4,7 +4,7 @@
 -- ARGV[1]  prefix P
 -- ARGV[2]  consumer group
 -- ARGV[3]  the new epoch, a number that Postgres raised
--- ARGV[4]  a JSON object: slots {slot: {ready_at, bulk_ready_at}}, busy {slot: lease end}, states {endpoint: {field: value}},
+-- ARGV[4]  a JSON object: slots {slot: {ready_at, bulk_ready_at}}, busy {slot: lease end}, owners {slot: token}, sends {endpoint: {token: settled at}}, states {endpoint: {field: value}},
 --          profile (JSON text), version (of the profile), streams [suffix]; times in ms since 1970
 --
 -- Returns 1, or 0 when Redis is already of this epoch or a later one. Streams and parked entries of before are dropped:
@@ -38,8 +38,15 @@ for slot, lease_end in pairs(state.busy) do
     redis.call('ZREM', prefix .. ':rota', slot)
     redis.call('ZREM', prefix .. ':rota:bulk', slot)
     redis.call('ZADD', prefix .. ':busy', lease_end, slot)
-    -- No token and no dispatcher own it; the campaigns' pause is kept for the end of the lease.
-    redis.call('HSET', prefix .. ':busy:owners', slot, '||' .. (state.slots[slot] and state.slots[slot][2] or ''))
+    -- Its assignment may still be settled, which ends the lease early; the campaigns' pause is kept for its end.
+    redis.call('HSET', prefix .. ':busy:owners', slot,
+        (state.owners[slot] or '') .. '||' .. (state.slots[slot] and state.slots[slot][2] or ''))
+end
+for endpoint, sends in pairs(state.sends) do
+    redis.call('DEL', prefix .. ':sends:' .. endpoint)
+    for token, settled_at in pairs(sends) do
+        redis.call('ZADD', prefix .. ':sends:' .. endpoint, settled_at, token)
+    end
 end
 for endpoint, fields in pairs(state.states) do
     redis.call('DEL', prefix .. ':state:' .. endpoint, prefix .. ':statistics:' .. endpoint)

@@ -16,6 +16,7 @@
 --   generation           of the breaker when it was taken; an older one counts for nothing
 --   reason               of a fail or critical, without anything secret
 --   verdict, ms          for the statistics; '' = none
+--   counts               1: it may have been sent, so it counts toward the caps
 --   next                 nil or {fields, lane, due (ms from now), rebind}: the entry that follows. due 0: into its
 --                        stream now; rebind 1: bound to the least recently ready endpoint that its field x does not
 --                        exclude, or else due in `otherwise` ms
@@ -223,6 +224,17 @@ local function count(endpoint, s)
     end
 end
 
+-- What was reserved under the caps at take is confirmed, from now on, or given back.
+local function reserve(endpoint, s)
+    local sends = prefix .. ':sends:' .. endpoint
+    if s.counts == 1 then
+        redis.call('ZADD', sends, 'XX', now, s.token)
+        redis.call('ZREMRANGEBYSCORE', sends, '-inf', now - 86400000)
+    else
+        redis.call('ZREM', sends, s.token)
+    end
+end
+
 local entries = {}
 for _, s in ipairs(settlements) do
     local endpoint = string.match(s.slot, '^(.*)/')
@@ -234,6 +246,7 @@ for _, s in ipairs(settlements) do
         list[#list + 1] = s.id
         entries[s.stream] = list
     end
+    reserve(endpoint, s)
     if owns(s) then
         count_for_breaker(endpoint, s)
         give_back(endpoint, s)

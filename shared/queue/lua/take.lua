@@ -20,7 +20,10 @@
 --
 -- P:state:<endpoint> has: breaker (closed, open, half_open), generation (raised by each change of it), failures,
 -- successes, reason, since (ms), not_before (ms, the earliest trial), trial_until (ms), since_break (messages since the
--- last long pause), turn; ready_at and bulk_ready_at (ms): the pauses that an open endpoint has still to keep.
+-- last long pause), turn; ready_at and bulk_ready_at (ms): the pauses that an open endpoint has still to keep;
+-- cap_hour, cap_day, bulk_cap_hour, bulk_cap_day: messages in any such window, at most (0 or none: no cap), and for
+-- campaigns; capped_until, bulk_capped_until (ms): since when a cap was met, its slots stand at this time in the rota.
+-- P:sends:<endpoint> is a zset of tokens, score = when their message was settled (ms), or taken while it is in hand.
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -82,19 +85,49 @@ local function read(suffix, count)
     return readable
 end
 
--- A slot that may send now and whose breaker admits, as {slot, endpoint, ready_at, bulk_ready_at, breaker, generation,
--- since_break}; nil otherwise.
-local function admitted(slot, ready_at, bulk_ready_at)
+local HOUR, DAY = 3600000, 86400000
+
+-- When an endpoint may send one more under its caps, ms; 0: now. A message in hand counts from when it was taken.
+local function free_at(endpoint, hour, day)
+    local sends, free = prefix .. ':sends:' .. endpoint, 0
+    for window, cap in pairs({[HOUR] = tonumber(hour or '0'), [DAY] = tonumber(day or '0')}) do
+        if cap > 0 and redis.call('ZCOUNT', sends, '(' .. (now - window), '+inf') >= cap then
+            local leaves = redis.call('ZREVRANGE', sends, cap - 1, cap - 1, 'WITHSCORES')
+            free = math.max(free, tonumber(leaves[2]) + window)
+        end
+    end
+    return free
+end
+
+-- A slot that may send now and whose breaker and caps admit, as {slot, endpoint, ready_at, bulk_ready_at, breaker,
+-- generation, since_break, capped}; nil otherwise. A slot that a cap holds back leaves the head of the rota.
+local function admitted(slot, ready_at, bulk_ready_at, bulk)
     local endpoint = endpoint_of(slot)
     if not known[endpoint] then
         return nil
     end
-    local state = redis.call('HMGET', prefix .. ':state:' .. endpoint, 'breaker', 'generation', 'since_break', 'trial_until')
+    local state_key = prefix .. ':state:' .. endpoint
+    local state = redis.call('HMGET', state_key, 'breaker', 'generation', 'since_break', 'trial_until', 'cap_hour',
+        'cap_day', 'bulk_cap_hour', 'bulk_cap_day')
     local breaker = state[1] or 'closed'
     if breaker == 'open' or (breaker == 'half_open' and tonumber(state[4] or '0') > now) then
         return nil
     end
-    return {slot, endpoint, ready_at, bulk_ready_at, breaker, state[2] or '0', state[3] or '0'}
+    local capped = tonumber(state[5] or '0') > 0 or tonumber(state[6] or '0') > 0
+    if capped then
+        local free = free_at(endpoint, state[5], state[6])
+        local bulk_free = bulk and free_at(endpoint, state[7], state[8]) or 0
+        if free > now then
+            redis.call('HSET', state_key, 'capped_until', free)
+            redis.call('ZADD', rota, 'XX', 'GT', free, slot)
+        end
+        if math.max(free, bulk_free) > now then
+            redis.call('HSET', state_key, 'bulk_capped_until', math.max(free, bulk_free))
+            redis.call('ZADD', rota_bulk, 'XX', 'GT', math.max(free, bulk_free), slot)
+            return nil
+        end
+    end
+    return {slot, endpoint, ready_at, bulk_ready_at, breaker, state[2] or '0', state[3] or '0', capped}
 end
 
 local function assign(candidate, suffix, entry)
@@ -106,6 +139,9 @@ local function assign(candidate, suffix, entry)
     redis.call('HSET', prefix .. ':busy:owners', slot, token .. '|' .. dispatcher .. '|' .. tostring(candidate[4]))
     if candidate[5] == 'half_open' then
         redis.call('HSET', prefix .. ':state:' .. endpoint, 'trial_until', now + trial)
+    end
+    if candidate[8] then
+        redis.call('ZADD', prefix .. ':sends:' .. endpoint, now, token)
     end
     assignments[#assignments + 1] = {
         suffix, entry[1], slot, token, tostring(candidate[3]), tostring(candidate[4]), candidate[5], candidate[6],
@@ -195,7 +231,7 @@ if (waiting_bulk or next(own_bulk)) and not full() then
             break
         end
         local ready_at = score(rota, ready[1])
-        local candidate = ready_at <= now and admitted(ready[1], ready_at, ready[2])
+        local candidate = ready_at <= now and admitted(ready[1], ready_at, ready[2], true)
         if candidate and not (candidate[5] == 'half_open' and trials[candidate[2]]) then
             local endpoint = candidate[2]
             trials[endpoint] = true
