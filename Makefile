@@ -13,7 +13,7 @@ ARGS ?=
 # Test processes side by side; each has a Valkey and a Postgres of its own.
 WORKERS ?= 2
 
-RUN_LOCKS := requirements/standalone.txt requirements/gateway.txt requirements/monitor.txt
+RUN_LOCKS := requirements/standalone.txt requirements/gateway.txt requirements/dispatcher.txt requirements/monitor.txt
 DEV_LOCKS := requirements/dev.txt
 # Nothing is resolved and nothing without its hash is taken: the locks name every package.
 PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes

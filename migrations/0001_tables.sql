@@ -23,8 +23,11 @@ create table endpoints (
     suspended_at timestamptz,
     suspend_reason text,
     rate_profile jsonb not null default '{}',
-    first_seen_at timestamptz not null default clock_timestamp()
+    first_seen_at timestamptz not null default clock_timestamp(),
+    cold_held_until timestamptz
 );
+comment on column endpoints.cold_held_until is
+    'WhatsApp lets the account open no new chats for now; those that it has go on.';
 
 create table campaigns (
     token uuid primary key,
@@ -186,6 +189,25 @@ create table whatsapp_ids (
     primary key (whatsapp_id, endpoint)
 );
 comment on table whatsapp_ids is 'Which attempt a WhatsApp message id belongs to; an id proves one attempt only.';
+
+create table contacts (
+    phone_key text not null,
+    endpoint text not null,
+    last_sent_at timestamptz not null,
+    primary key (phone_key, endpoint)
+) with (fillfactor = 70);
+comment on table contacts is
+    'Which account talked to whom, and when last: a recipient stays with the latest, and an account knows its chats.';
+
+create table cold_locks (
+    phone_key text not null,
+    endpoint text not null,
+    locked_at timestamptz not null default clock_timestamp(),
+    until timestamptz not null,
+    primary key (phone_key, endpoint)
+);
+comment on table cold_locks is 'WhatsApp refused this account a new chat with this recipient.';
+create index cold_locks_by_endpoint on cold_locks (endpoint, locked_at desc);
 
 create table optouts (
     phone_key text primary key,

@@ -66,7 +66,12 @@ with asked as (
         or (a.status <> 'sent' and m.status = 'sending' and m.attempt = a.number and m.token = a.token
             -- 'sending' leaves the row as it is; only the end of the attempt tells the first call from a repetition.
             and (a.status <> 'sending' or x.token is not null)))
-    returning m.id, m.campaign, m.lane, m.status, m.previous_status, a.due_seconds
+    returning m.id, m.campaign, m.lane, m.status, m.previous_status, a.due_seconds, m.phone_key, a.endpoint as through
+), met as (
+    -- Sorted, since two batches may have the same people.
+    insert into contacts as t (phone_key, endpoint, last_sent_at)
+    select distinct c.phone_key, c.through, clock_timestamp() from changed c where c.status = 'sent' order by 1, 2
+    on conflict (phone_key, endpoint) do update set last_sent_at = excluded.last_sent_at
 ), waits as (
     -- Whoever settles parks the retry in Redis right after this, so it counts as enqueued.
     insert into due as d (message, due_at, why, campaign, lane, enqueued_at)
@@ -207,5 +212,29 @@ begin
             when 'retrying' then '{"possible_duplicates": 1}'::jsonb else jsonb_build_object(v_status, 1) end);
     end if;
     return v_status;
+end
+$$;
+
+create function note_cold_contact(
+    p_message uuid, p_endpoint text, p_seconds double precision, p_contacts integer, p_hold_seconds double precision
+) returns boolean language plpgsql volatile
+as $$
+-- WhatsApp refused p_endpoint a new chat: not this recipient again through it for p_seconds; after p_contacts different
+-- recipients within a day no new one at all for p_hold_seconds. Answers whether the account is held now.
+declare
+    v_count integer;
+begin
+    insert into cold_locks as l (phone_key, endpoint, until)
+    select m.phone_key, p_endpoint, clock_timestamp() + make_interval(secs => p_seconds) from messages m where m.id = p_message
+    on conflict (phone_key, endpoint) do update set locked_at = clock_timestamp(), until = excluded.until;
+    select count(*) into v_count from cold_locks l
+    where l.endpoint = p_endpoint and l.locked_at > clock_timestamp() - interval '1 day';
+    if v_count < p_contacts then
+        return false;
+    end if;
+    insert into endpoints as e (id, cold_held_until)
+    values (p_endpoint, clock_timestamp() + make_interval(secs => p_hold_seconds))
+    on conflict (id) do update set cold_held_until = excluded.cold_held_until;
+    return true;
 end
 $$;

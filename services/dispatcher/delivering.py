@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import aiohttp
@@ -15,6 +16,7 @@ from services.dispatcher.breakers import Breakers
 from services.dispatcher.gate import Gate
 from services.dispatcher.rate import CurrentRate
 from services.dispatcher.retry_policy import Next, RetryRules, next_after
+from services.dispatcher.routing import Elsewhere, Later, fit
 from services.dispatcher.sending.client import SenderClient, request_seconds
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
 from services.dispatcher.sending.media_files import MediaFiles, MediaLater, MediaUnusable
@@ -24,7 +26,14 @@ from services.dispatcher.settings import DispatcherSettings
 from services.dispatcher.settlement import SettlementWriter
 from services.dispatcher.typing_presence import TypingPresence
 from shared.clock import boottime
-from shared.database.attempts import AttemptResult, GateRequest, PeekedMessage, count_shard, end_unsendable
+from shared.database.attempts import (
+    AttemptResult,
+    GateRequest,
+    PeekedMessage,
+    count_shard,
+    end_unsendable,
+    note_cold_contact,
+)
 from shared.database.connection import Database
 from shared.endpoints.gowa import EndpointUnreachable, is_on_whatsapp
 from shared.endpoints.identity import Endpoint
@@ -32,6 +41,7 @@ from shared.endpoints.pacing import Pause, pause_after
 from shared.errors import StoreUnavailable
 from shared.messages import Entry, Status, Verdict
 from shared.queue.taking import Assignment, FollowUp, Settlement
+from shared.settings import seconds
 
 log = structlog.get_logger()
 _answer_seconds = Histogram(
@@ -97,8 +107,11 @@ class Delivery:
         comes back; it never leaves the message sent twice, for that is the gate's."""
         assignment, message = taken.assignment, taken.message
         endpoint = self._endpoints[assignment.endpoint]
-        if assignment.endpoint in assignment.entry.excluded:
-            return await self._give_to_another(assignment)
+        match fit(assignment.entry, endpoint.id, message, self._rate.profile, self._breakers.admits, datetime.now(UTC)):
+            case Elsewhere() as elsewhere:
+                return await self._give_elsewhere(assignment, elsewhere)
+            case Later() as later:
+                return await self.put_back(assignment, after_ms=round(later.seconds * 1000) + 1)
         upload = await self._upload(assignment, message)
         if upload is False:
             return None
@@ -113,8 +126,10 @@ class Delivery:
         await self._settle(assignment, message, answer)
         return None
 
-    async def _give_to_another(self, assignment: Assignment) -> None:
-        follow_up = FollowUp(assignment.entry, rebind=True, otherwise_ms=_SUSPENDED_PAUSE_MS)
+    async def _give_elsewhere(self, assignment: Assignment, to: Elsewhere) -> None:
+        """Hands the entry to an account that fits; the slot goes back as it was, no time is lost."""
+        entry = replace(assignment.entry, endpoint=to.endpoint, excluded=to.excluded)
+        follow_up = FollowUp(entry, rebind=not to.endpoint, otherwise_ms=round(to.otherwise * 1000))
         await self._writer.release(Settlement(assignment, follow_up=follow_up))
 
     async def put_back(self, assignment: Assignment, after_ms: int = 0, slot_pause_ms: int = -1) -> None:
@@ -207,6 +222,8 @@ class Delivery:
 
     async def _settle(self, assignment: Assignment, message: PeekedMessage, answer: Answer) -> None:
         """Verdict into Postgres, then entry, slot and breaker in Redis."""
+        if answer.verdict is Verdict.COLD_CONTACT_LOCKED:
+            await self._note_cold_contact(assignment, message)
         following = next_after(
             answer, message.kind.value, message.tries_used, assignment.entry.attempt, self._rules, self._chance
         )
@@ -256,6 +273,21 @@ class Delivery:
             reason=answer.reason,
             ms=answer.elapsed_ms,
         )
+
+    async def _note_cold_contact(self, assignment: Assignment, message: PeekedMessage) -> None:
+        held = await self._writer.repeated(
+            "postgres",
+            lambda: note_cold_contact(
+                self._database,
+                message.id,
+                assignment.endpoint,
+                self._rules.cold_contact_delay,
+                self._settings.cold_contact_limit,
+                seconds(self._settings.cold_contact_hold),
+            ),
+        )
+        if held:
+            log.warning("account held for new contacts", endpoint=assignment.endpoint)
 
     def _pause(self, assignment: Assignment, answer: Answer) -> Pause:
         if answer.too_late:

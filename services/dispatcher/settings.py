@@ -45,6 +45,13 @@ class DispatcherSettings(
         timedelta(hours=6), description="Wait before a contact is tried again that an account may not write to yet"
     )
 
+    cold_contact_limit: int = Field(
+        3, ge=1, description="After so many contacts in a day that an account may not write to, it gets no new ones"
+    )
+    cold_contact_hold: Duration = Field(
+        timedelta(hours=24), description="How long such an account gets no new contacts; those that it knows go on"
+    )
+
     @model_validator(mode="after")
     def _one_slot_while_paced(self) -> DispatcherSettings:
         paced = self.rate_limit_delay_max or (self.rate_profile == "bulk" and self.rate_delay_mean_ms)

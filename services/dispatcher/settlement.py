@@ -46,13 +46,14 @@ class SettlementWriter:
         """Writes a verdict into Postgres; answers the message's new status, None if it had moved on. Waits as long as
         Postgres is away."""
         _verdicts.labels(result.verdict.value).inc()
-        return await self._repeated("postgres", lambda: self._results.submit(result))
+        return await self.repeated("postgres", lambda: self._results.submit(result))
 
     async def release(self, settlement: Settlement) -> None:
         """Ends an assignment in Redis. Waits as long as Redis is away."""
-        await self._repeated("redis", lambda: self._settlements.submit(settlement))
+        await self.repeated("redis", lambda: self._settlements.submit(settlement))
 
-    async def _repeated(self, store: str, write: Callable[[], Awaitable[T]]) -> T:
+    async def repeated(self, store: str, write: Callable[[], Awaitable[T]]) -> T:
+        """Calls ``write`` until its store answers; for what must not be lost and may be written twice."""
         pause = 0.05
         while True:
             try:

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
+from services.scheduler.account_limits import AccountLimits
 from services.scheduler.campaigns.completion import Completion
 from services.scheduler.campaigns.ending import Ending
 from services.scheduler.campaigns.feeding import Feeding
@@ -82,7 +83,8 @@ async def _start(settings: SchedulerSettings, app: web.Application, stack: Async
     rate = RateInForce(profile_of(settings))
 
     roles: list[Role] = [
-        RedisRebuild(queue, database, rate, endpoints, slots),
+        RedisRebuild(queue, database, rate, endpoints, slots, settings.transactional_reserve),
+        AccountLimits(queue, database, rate, endpoints, settings.transactional_reserve),
         DueMessages(queue, rate, milliseconds(settings.circuit_breaker_open_timeout)),
         UnqueuedMessages(queue, database, settings.feed_high_water),
         Feeding(queue, database, settings.feed_high_water),

@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.scheduler.account_history import burst_limit, pause_by_history
+from services.scheduler.account_limits import caps_of_accounts
 from services.scheduler.rate_in_force import RateInForce
 from shared.database.connection import Database
 from shared.database.rate_profile import published_form
@@ -22,9 +23,11 @@ from shared.database.rebuilding import (
     end_rebuild,
     read_control,
     recent_attempts,
+    sends_of_last_day,
     slots_in_use,
     suspended_endpoints,
 )
+from shared.endpoints.caps import Caps
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import (
     WITHDRAWN_UNTIL,
@@ -48,14 +51,21 @@ class RedisRebuild:
     interval = 1.0
 
     def __init__(
-        self, queue: QueueConnection, database: Database, rate: RateInForce, endpoints: Collection[str], slots: int
+        self,
+        queue: QueueConnection,
+        database: Database,
+        rate: RateInForce,
+        endpoints: Collection[str],
+        slots: int,
+        reserve: float = 0.0,
     ) -> None:
-        """``slots``: of each endpoint."""
+        """``slots``: of each endpoint. ``reserve``: see AccountLimits."""
         self._queue = queue
         self._database = database
         self._rate = rate
         self._endpoints = sorted(endpoints)
         self._slots = slots
+        self._reserve = reserve
 
     async def step(self) -> float | None:
         """Answers a short wait while another scheduler rebuilds."""
@@ -93,12 +103,17 @@ class RedisRebuild:
     async def _state(self, control: Control, epoch: int) -> RebuiltState:
         profile = self._rate.profile
         in_use = await slots_in_use(self._database, self._endpoints)
+        caps = await caps_of_accounts(self._database, self._rate, self._endpoints, self._reserve)
+        capped = [endpoint for endpoint in self._endpoints if caps[endpoint] != Caps()]
+        lately = await sends_of_last_day(self._database, capped)
         history = await recent_attempts(self._database, self._endpoints, max(1, burst_limit(profile)))
         suspended = await suspended_endpoints(self._database)
         text, version = published_form(control.rate_profile)
         now = await clock_ms(self._queue)
         slots: dict[str, tuple[int, int]] = {}
         busy: dict[str, int] = {}
+        owners: dict[str, str] = {}
+        sends: dict[str, dict[str, int]] = {}
         states: dict[str, dict[str, str]] = {}
         for endpoint in self._endpoints:
             # An attempt under way is the account's latest, whatever it comes to.
@@ -112,11 +127,16 @@ class RedisRebuild:
                 "generation": str(epoch * _GENERATIONS),
                 "since": str(now),
                 "since_break": str(pause.since_break),
+                **caps[endpoint].fields(),
             }
+            if endpoint in capped:
+                sends[endpoint] = {f"rebuilt-{index}": now - age for index, age in enumerate(lately.get(endpoint, []))}
+                sends[endpoint] |= {use.token: now for use in under_way.values()}
             for number in range(self._slots):
                 slot = f"{endpoint}/{number}"
                 if number in under_way:
-                    busy[slot] = now + under_way[number]
+                    busy[slot] = now + under_way[number].left_ms
+                    owners[slot] = under_way[number].token
                 elif endpoint not in suspended:
                     slots[slot] = (ready, bulk_ready)
             if endpoint in suspended:
@@ -126,7 +146,15 @@ class RedisRebuild:
                     "not_before": str(WITHDRAWN_UNTIL),
                     "ready_at": str(bulk_ready),
                 }
-        return RebuiltState(slots=slots, busy=busy, states=states, profile=text, profile_version=version)
+        return RebuiltState(
+            slots=slots,
+            busy=busy,
+            states=states,
+            profile=text,
+            profile_version=version,
+            owners=owners,
+            sends=sends,
+        )
 
 
 def _ms_since(begun: float) -> int:

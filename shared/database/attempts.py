@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -35,7 +35,9 @@ class PeekedMedia:
 
 @dataclass(frozen=True, slots=True)
 class PeekedMessage:
-    """All that is needed to send a message, and why it may not be sent, if so."""
+    """All that is needed to send a message, and why it may not be sent, if so. ``talked_to_by``: the endpoints that sent to
+    this recipient before, the latest first. ``locked_endpoints`` must not write to this recipient, ``held_endpoints`` to no
+    new one; both with the seconds left."""
 
     id: UUID
     attempt: int
@@ -49,6 +51,10 @@ class PeekedMessage:
     content: dict[str, Any]
     media: PeekedMedia | None
     refusal: Refusal | None
+    talked_to_by: tuple[str, ...] = ()
+    seconds_since_last: float | None = None
+    locked_endpoints: dict[str, float] = field(default_factory=dict)
+    held_endpoints: dict[str, float] = field(default_factory=dict)
 
 
 async def peek(database: Database, messages: Sequence[UUID]) -> dict[UUID, PeekedMessage]:
@@ -70,6 +76,10 @@ async def peek(database: Database, messages: Sequence[UUID]) -> dict[UUID, Peeke
             if row["filename"] is not None
             else None,
             refusal=Refusal(row["refusal"]) if row["refusal"] else None,
+            talked_to_by=tuple(row["talked_to_by"]),
+            seconds_since_last=row["seconds_since_last"],
+            locked_endpoints=row["locked_endpoints"],
+            held_endpoints=row["held_endpoints"],
         )
         for row in rows
     }
@@ -210,3 +220,12 @@ async def end_unsendable(database: Database, shard: int, messages: Sequence[UUID
 async def count_crashes(database: Database, messages: Sequence[UUID]) -> None:
     """Notes that a dispatcher died with these waiting messages in hand."""
     await database.execute(_SQL["count_crashes"], sorted(messages))
+
+
+async def note_cold_contact(
+    database: Database, message: UUID, endpoint: str, seconds: float, contacts: int, hold_seconds: float
+) -> bool:
+    """Notes that WhatsApp refused an endpoint a new chat: not this recipient through it for ``seconds``; after ``contacts``
+    different ones in a day, no new one for ``hold_seconds``. Answers whether the account is held now. Raises
+    DatabaseUnavailable."""
+    return bool(await database.fetchval(_SQL["note_cold_contact"], message, endpoint, seconds, contacts, hold_seconds))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from shared.database.connection import Database, load_statements
+from shared.database.idempotency import Keyed, keep_answer, reserve_key
 from shared.database.messages import Row
 from shared.errors import PacelineError
 from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, new_message_ids
@@ -38,7 +39,8 @@ class OwnedMediaGone(PacelineError):
 @dataclass(frozen=True, slots=True)
 class NewCampaign:
     """``content`` are the sender's fields, the same for all; without ``expires_at`` it expires ``expires_after`` seconds
-    from now. ``phones``: one or more, each once. ``rejected`` and ``duplicates`` are recipients that were left out."""
+    from now. ``phones``: one or more, each once. ``rejected`` and ``duplicates`` are recipients that were left out.
+    ``keyed``: the answer to be kept under an Idempotency-Key."""
 
     token: UUID
     kind: Kind
@@ -53,13 +55,16 @@ class NewCampaign:
     duplicates: int
     expires_at: datetime | None
     expires_after: float
+    keyed: Keyed | None = None
 
 
 async def insert_campaign(database: Database, campaign: NewCampaign, chunk_size: int) -> None:
-    """Writes campaign, messages and chunks in one transaction. Raises OwnedMediaGone; DatabaseUnavailable."""
+    """Writes campaign, messages and chunks in one transaction. Raises OwnedMediaGone; KeyTaken; DatabaseUnavailable."""
     rows = _Rows(campaign, chunk_size)
     async with database.transaction() as connection:
         await connection.execute(_SQL["bulk_timeout"])
+        if campaign.keyed is not None:
+            await reserve_key(connection, campaign.keyed.key)
         if campaign.media is not None:
             owned = await connection.fetchval(_SQL["own_media"], campaign.media, campaign.token)
             if owned is None:
@@ -94,6 +99,9 @@ async def insert_campaign(database: Database, campaign: NewCampaign, chunk_size:
             records=rows.chunks,
             timeout=_COPY_TIMEOUT,
         )
+        if campaign.keyed is not None:
+            # Last, so that a batch of single sends with the same key waits for no copying.
+            await keep_answer(connection, campaign.keyed)
 
 
 class _Rows:

@@ -47,6 +47,14 @@ def load_statements(name: str) -> dict[str, str]:
     return {key: text.strip() for key, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
+class _KeepingConnection(asyncpg.Connection):
+    """asyncpg says RESET ALL whenever a connection goes back to the pool, which would undo the limits set below, one round
+    trip each time. Nothing here leaves a setting, a lock or a cursor behind."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 async def _prepare(connection: asyncpg.Connection) -> None:
     # In binary form, which COPY needs; it is the text behind a version byte.
     await connection.set_type_codec(
@@ -80,6 +88,7 @@ class Database:
             min_size=0,
             max_size=self._size,
             init=_prepare,
+            connection_class=_KeepingConnection,
             timeout=_CONNECT_TIMEOUT,
             command_timeout=_STATEMENT_TIMEOUT + 1,
             max_inactive_connection_lifetime=60,

@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.database.connection import BadValue, Database, load_statements
+from shared.database.idempotency import Keyed, KeyTaken
 from shared.messages import Kind, Lane, OnUnknown, Status
 
 _SQL = load_statements("messages")
@@ -28,7 +29,7 @@ _OLDER_THAN_ALL = UUID(int=0)
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """A single send. ``content`` are the sender's fields as the caller gave them; without ``expires_at`` it expires
-    ``expires_after`` seconds from now by the clock of Postgres."""
+    ``expires_after`` seconds from now by the clock of Postgres. ``keyed``: the answer to be kept under an Idempotency-Key."""
 
     id: UUID
     lane: Lane
@@ -42,11 +43,14 @@ class NewMessage:
     reference: str | None
     expires_at: datetime | None
     expires_after: float
+    keyed: Keyed | None = None
 
 
-async def insert_messages(database: Database, messages: Sequence[NewMessage]) -> None:
-    """Writes the rows in one statement, all or none. Raises DatabaseUnavailable, one of BadValue."""
-    await database.execute(
+async def insert_messages(database: Database, messages: Sequence[NewMessage]) -> set[UUID]:
+    """Writes the rows in one statement, all or none but those whose Idempotency-Key is taken; these it answers. Raises
+    DatabaseUnavailable, one of BadValue."""
+    keyed = [message.keyed for message in messages]
+    rows = await database.fetch(
         _SQL["insert_messages"],
         [message.id for message in messages],
         [message.lane.value for message in messages],
@@ -60,21 +64,27 @@ async def insert_messages(database: Database, messages: Sequence[NewMessage]) ->
         [message.reference for message in messages],
         [message.expires_at for message in messages],
         [message.expires_after for message in messages],
+        [one and one.key.caller for one in keyed],
+        [one and one.key.key for one in keyed],
+        [one and one.answer.request for one in keyed],
+        [one and one.answer.status for one in keyed],
+        [one and one.answer.body for one in keyed],
     )
+    return {row["id"] for row in rows}
 
 
 async def insert_separately(database: Database, messages: Sequence[NewMessage]) -> list[Exception | None]:
     """Writes the rows; a batch refused for one value is halved down to the row that has it. Answers, in the same order,
-    None or why a row was refused. Raises DatabaseUnavailable."""
+    None or why a row was refused, KeyTaken or one of BadValue. Raises DatabaseUnavailable."""
     try:
-        await insert_messages(database, messages)
+        taken = await insert_messages(database, messages)
     except BadValue as error:
         if len(messages) == 1:
             return [error]
         middle = len(messages) // 2
         first = await insert_separately(database, messages[:middle])
         return first + await insert_separately(database, messages[middle:])
-    return [None] * len(messages)
+    return [KeyTaken("another request has this Idempotency-Key") if one.id in taken else None for one in messages]
 
 
 async def mark_not_enqueued(database: Database, messages: Sequence[UUID]) -> None:

@@ -47,11 +47,19 @@ async def end_rebuild(database: Database, epoch: int) -> None:
     await database.execute(_SQL["end_rebuild"], epoch)
 
 
-async def slots_in_use(database: Database, endpoints: Sequence[str]) -> dict[str, dict[int, int]]:
-    """By endpoint and slot: ms until nobody can be waiting for the answer any more. Raises DatabaseUnavailable."""
-    found: dict[str, dict[int, int]] = {}
+@dataclass(frozen=True, slots=True)
+class SlotInUse:
+    """``left_ms``: until nobody can be waiting for the answer any more. ``token``: of its assignment, hex."""
+
+    left_ms: int
+    token: str
+
+
+async def slots_in_use(database: Database, endpoints: Sequence[str]) -> dict[str, dict[int, SlotInUse]]:
+    """By endpoint and slot. Raises DatabaseUnavailable."""
+    found: dict[str, dict[int, SlotInUse]] = {}
     for row in await database.fetch(_SQL["slots_in_use"], list(endpoints)):
-        found.setdefault(row["endpoint"], {})[row["slot"]] = row["left_ms"]
+        found.setdefault(row["endpoint"], {})[row["slot"]] = SlotInUse(row["left_ms"], row["token"].hex)
     return found
 
 
@@ -60,6 +68,15 @@ async def recent_attempts(database: Database, endpoints: Sequence[str], most: in
     found: dict[str, list[int]] = {}
     for row in await database.fetch(_SQL["recent_attempts"], list(endpoints), most):
         found.setdefault(row["endpoint"], []).append(row["age_ms"])
+    return found
+
+
+async def sends_of_last_day(database: Database, endpoints: Sequence[str]) -> dict[str, list[int]]:
+    """By endpoint: how many ms ago each message ended that it sent, or may have sent, in the last day. Raises
+    DatabaseUnavailable."""
+    found: dict[str, list[int]] = {}
+    for row in await database.fetch(_SQL["sends_of_last_day"], list(endpoints)):
+        found[row["endpoint"]] = list(row["ages_ms"])
     return found
 
 

@@ -43,8 +43,8 @@ class Acceptance:
         self._behind: set[asyncio.Task[None]] = set()
 
     async def accept(self, message: NewMessage) -> None:
-        """Commits and enqueues a single send. Raises DatabaseUnavailable: then it was not accepted, as far as can be
-        known."""
+        """Commits and enqueues a single send. Raises KeyTaken: nothing was done; DatabaseUnavailable: then it was not
+        accepted, as far as can be known."""
         # Shielded: a caller that hangs up does not take the message out of a batch that is under way.
         refused = await asyncio.shield(self._batcher.submit(message))
         if refused is not None:
@@ -67,7 +67,7 @@ class Acceptance:
         return refused
 
     async def accept_campaign(self, campaign: NewCampaign) -> None:
-        """Commits a campaign with all its messages. Raises OwnedMediaGone, DatabaseUnavailable."""
+        """Commits a campaign with all its messages. Raises OwnedMediaGone, KeyTaken, DatabaseUnavailable."""
         await insert_campaign(self._database, campaign, self._chunk_size)
         _accepted.labels(campaign.lane.value, campaign.kind.value).inc(len(campaign.phones))
         task = asyncio.create_task(self._analyze(len(campaign.phones)))

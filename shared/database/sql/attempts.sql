@@ -2,21 +2,35 @@
 -- What the gate will ask, before anybody sees "typing", with all that is needed to send.
 select m.id, m.attempt, m.status, m.kind, m.phone, m.campaign, m.tries_used, m.crashes, m.on_unknown,
     coalesce(m.content, c.content) as content, coalesce(m.media, c.media) as media, s.refusal,
-    f.filename, f.content_type, f.size
+    f.filename, f.content_type, f.size,
+    coalesce(t.endpoints, '{}') as talked_to_by,
+    extract(epoch from clock_timestamp() - t.last_sent_at)::float8 as seconds_since_last,
+    coalesce(l.locked, '{}') as locked_endpoints,
+    (select coalesce(jsonb_object_agg(e.id, extract(epoch from e.cold_held_until - clock_timestamp())), '{}')
+        from endpoints e where e.cold_held_until > clock_timestamp()) as held_endpoints
 from unnest($1::uuid[]) as asked (id)
 join messages m on m.id = asked.id
 join sendable s on s.id = m.id
 left join campaigns c on c.token = m.campaign
 left join media f on f.id = coalesce(m.media, c.media)
+left join lateral (
+    select array_agg(x.endpoint order by x.last_sent_at desc) as endpoints, max(x.last_sent_at) as last_sent_at
+    from contacts x where x.phone_key = m.phone_key) t on true
+left join lateral (
+    select jsonb_object_agg(x.endpoint, extract(epoch from x.until - clock_timestamp())) as locked
+    from cold_locks x where x.phone_key = m.phone_key and x.until > clock_timestamp()) l on true
 
 -- name: gate
 select token, outcome from gate($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: settle
-select message, status from settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+select message, status from settle_and_join($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: end_unsendable
 select end_unsendable($1, $2, $3, $4)
+
+-- name: note_cold_contact
+select note_cold_contact($1, $2, $3, $4, $5)
 
 -- name: count_crashes
 update messages set crashes = crashes + 1 where id = any ($1) and status in ('queued', 'retrying')

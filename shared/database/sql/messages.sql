@@ -1,22 +1,38 @@
 -- name: insert_messages
--- Single sends: row, due row and the owner of its media in one statement, many requests at once.
+-- Single sends: row, due row, the owner of its media and the answer kept under an Idempotency-Key in one statement, many
+-- requests at once. Answers those whose key was taken: nothing of them was written.
 with asked as (
     select * from unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[],
-        $10::text[], $11::timestamptz[], $12::float8[])
+        $10::text[], $11::timestamptz[], $12::float8[], $13::text[], $14::text[], $15::bytea[], $16::smallint[],
+        $17::bytea[])
         as a (id, lane, kind, phone, phone_key, content, media, chosen_endpoint, on_unknown, reference, expires_at,
-              expires_after)
+              expires_after, caller, key, request, answer_status, answer_body)
+), kept as (
+    -- Waits for another gateway's batch with the same key; in the order of keys, so that two never wait in a ring.
+    insert into idempotency_keys (caller, key, request, status, body)
+    select a.caller, a.key, a.request, a.answer_status, a.answer_body from asked a where a.key is not null
+    order by a.caller, a.key
+    on conflict do nothing
+    returning caller, key, body
+), accepted as (
+    -- The body names the message, so it tells whose answer was kept where a batch has a key twice.
+    select a.* from asked a
+    where a.key is null
+        or exists (select from kept k where k.caller = a.caller and k.key = a.key and k.body = a.answer_body)
 ), inserted as (
     insert into messages
         (id, lane, kind, phone, phone_key, content, media, chosen_endpoint, on_unknown, reference, expires_at)
     select a.id, a.lane, a.kind, a.phone, a.phone_key, a.content, a.media, a.chosen_endpoint, a.on_unknown, a.reference,
         coalesce(a.expires_at, clock_timestamp() + make_interval(secs => a.expires_after))
-    from asked a
+    from accepted a
 ), waits as (
     insert into due (message, due_at, why, lane, enqueued_at)
-    select a.id, clock_timestamp(), 'send', a.lane, clock_timestamp() from asked a
+    select a.id, clock_timestamp(), 'send', a.lane, clock_timestamp() from accepted a
+), owned as (
+    update media f set owner = a.id from accepted a where f.id = a.media
 )
-update media f set owner = a.id from asked a where f.id = a.media
+select a.id from asked a where a.id not in (select c.id from accepted c)
 
 -- name: mark_not_enqueued
 -- So that the scheduler need not wait until the entry would be overdue.

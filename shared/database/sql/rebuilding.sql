@@ -16,7 +16,7 @@ select end_rebuild($1)
 
 -- name: slots_in_use
 -- Attempts under way, and the ms until nobody can be waiting for their answer.
-select endpoint, slot, greatest(0, extract(epoch from deadline - clock_timestamp()) * 1000)::bigint as left_ms
+select endpoint, slot, token, greatest(0, extract(epoch from deadline - clock_timestamp()) * 1000)::bigint as left_ms
 from open_attempts where endpoint = any ($1)
 
 -- name: recent_attempts
@@ -29,6 +29,12 @@ cross join lateral (
     order by t.finished_at desc limit $2
 ) a
 order by e.id, age_ms
+
+-- name: sends_of_last_day
+select endpoint, array_agg((extract(epoch from clock_timestamp() - finished_at) * 1000)::bigint) as ages_ms
+from attempts
+where endpoint = any ($1) and verdict in ('sent', 'unknown') and finished_at > clock_timestamp() - interval '1 day'
+group by endpoint
 
 -- name: suspended
 select id, coalesce(suspend_reason, '') as reason from endpoints where suspended_at is not null

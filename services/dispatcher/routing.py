@@ -1,0 +1,100 @@
+"""Whether a message may go through the account it was given, now: a pure rule over what peek has seen.
+
+A recipient stays with the account that last talked to it while that account works. An account that WhatsApp does not let
+write to a new contact is not used for that contact again for a while, and, after several contacts, for no new one. Campaigns
+keep quiet hours in the recipient's own time zone and a gap between two messages to one person.
+
+What does not fit goes to one account that fits or waits until one may; never back into the lane, where it would be taken
+again at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.dispatcher.quiet_hours import quiet_seconds
+from shared.database.attempts import PeekedMessage
+from shared.endpoints.pacing import RateProfile
+from shared.messages import Entry, Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """It may go as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """To ``endpoint``, or, where that is empty, to the account that may send soonest and is not ``excluded``; if there is
+    none, again in ``otherwise`` seconds."""
+
+    endpoint: str
+    excluded: tuple[str, ...]
+    otherwise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not before ``seconds`` from now."""
+
+    seconds: float
+    reason: str
+
+
+Fit = Fits | Elsewhere | Later
+FITS = Fits()
+_RETRY_SOON = 2.0
+
+
+def fit(
+    entry: Entry,
+    endpoint: str,
+    message: PeekedMessage,
+    profile: RateProfile,
+    works: Callable[[str], bool],
+    now: datetime,
+) -> Fit:
+    """``works``: whether an endpoint is in the settings and its breaker closed, as far as this dispatcher knows."""
+    if entry.lane is Lane.BULK:
+        later = _later(message, profile, now)
+        if later is not None:
+            return later
+    closed = _closed_to(message)
+    if endpoint in entry.excluded or endpoint in closed:
+        if entry.chosen:
+            # The caller wants this account and no other.
+            return Later(closed.get(endpoint, _RETRY_SOON), "the account may not write to this contact yet")
+        waits = [closed[name] for name in closed] or [_RETRY_SOON]
+        excluded = tuple(dict.fromkeys((*entry.excluded, *closed)))
+        return Elsewhere("", excluded, max(_RETRY_SOON, min(waits)) if closed else _RETRY_SOON)
+    sticky = message.talked_to_by[0] if message.talked_to_by else ""
+    if (
+        sticky
+        and sticky != endpoint
+        and not entry.endpoint
+        and sticky not in entry.excluded
+        and sticky not in closed
+        and works(sticky)
+    ):
+        return Elsewhere(sticky, entry.excluded, _RETRY_SOON)
+    return FITS
+
+
+def _closed_to(message: PeekedMessage) -> dict[str, float]:
+    """Endpoints that must not write to this recipient, with the seconds until they may."""
+    known: Collection[str] = message.talked_to_by
+    held = {name: left for name, left in message.held_endpoints.items() if name not in known}
+    return {**held, **message.locked_endpoints}
+
+
+def _later(message: PeekedMessage, profile: RateProfile, now: datetime) -> Later | None:
+    quiet = quiet_seconds(message.phone, profile.quiet_from, profile.quiet_until, now)
+    if quiet > 0:
+        return Later(quiet, "quiet hours")
+    if profile.recipient_gap and message.seconds_since_last is not None:
+        left = profile.recipient_gap / 1000 - message.seconds_since_last
+        if left > 0:
+            return Later(left, "the recipient had a message a short while ago")
+    return None
