@@ -40,6 +40,11 @@ with asked as (
     -- number will.
     where c.token is not null or a.status = 'sent'
         or exists (select from messages m where m.id = a.message and m.token = a.token)
+        -- A late verdict of an attempt that was given up as unknown, while the next one may have begun.
+        or exists (
+            select from attempts u
+            where u.message = a.message and u.number = a.number and u.verdict = 'unknown'
+                and u.endpoint = a.endpoint and u.dispatcher = a.dispatcher)
     on conflict (message, number) do update set
         verdict = excluded.verdict, http_status = excluded.http_status, reason = excluded.reason,
         whatsapp_id = excluded.whatsapp_id, finished_at = excluded.finished_at

@@ -18,10 +18,11 @@ comment on column pending_receipts.endpoint is 'The account that reported it, em
 
 create table receipt_times (
     endpoint text primary key,
+    first_at timestamptz not null,
     last_at timestamptz not null
 ) with (fillfactor = 50);
 comment on table receipt_times is
-    'When an account''s receipts came last, to the minute. One that has no row has no webhook set up.';
+    'Since when an account''s receipts come, and when one came last, to the minute. One without a row has no webhook set up.';
 
 -- Of the receipts pending for these ids, those that have a message. An id is random, so it names its message alone; the
 -- endpoint only decides between two. An account whose address in the settings has changed is another endpoint and keeps
@@ -58,8 +59,8 @@ begin
         delete from pending_receipts r using joined j
         where r.whatsapp_id = j.whatsapp_id and r.endpoint = j.given_endpoint and r.receipt = j.receipt
     ), heard as (
-        insert into receipt_times as t (endpoint, last_at)
-        select distinct j.endpoint, clock_timestamp() from joined j order by j.endpoint
+        insert into receipt_times as t (endpoint, first_at, last_at)
+        select j.endpoint, clock_timestamp(), clock_timestamp() from joined j group by j.endpoint order by j.endpoint
         on conflict (endpoint) do update set last_at = excluded.last_at where t.last_at < excluded.last_at - interval '1 minute'
     ), found as (
         select m.id, m.receipt, m.status, bool_or(j.receipt = 'read') or m.receipt = 'read' as is_read,
@@ -133,6 +134,7 @@ create function settle_and_join(
     p_due_seconds double precision[],
     p_uses_try boolean[]
 ) returns table (message uuid, status text) language plpgsql volatile
+set plan_cache_mode = force_custom_plan
 as $$
 -- settle, and then the receipts that were there before it. A webhook at the very same moment sees neither; the scheduler
 -- joins those.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from services.gateway import shapes
+from services.gateway.intake.idempotency import HEADER, MAX_KEY
 from services.gateway.routes import campaigns, messages, rate_profile, stopping
 from services.gateway.routes.sending import send
 from shared.messages import Kind, Status
@@ -25,12 +26,14 @@ MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A query parameter."""
+    """A query parameter, or a header where ``place`` says so."""
 
     name: str
     description: str
     kind: str = "string"
     choices: tuple[str, ...] = ()
+    place: str = "query"
+    longest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,12 @@ _PAGE = (
     Parameter("limit", "Entries of a page, 1 to 500 (50)", "integer"),
 )
 _STATUS = Parameter("status", "Only messages with this status", choices=tuple(Status))
+_KEY = Parameter(
+    HEADER,
+    "A word of yours for this request, new for each: repeated with the same word it is answered again and not done again",
+    place="header",
+    longest=MAX_KEY,
+)
 _ACCEPTED: tuple[type[shapes.Answer], ...] = (shapes.AcceptedMessage, shapes.AcceptedCampaign)
 
 
@@ -66,8 +75,9 @@ def _send(kind: Kind, summary: str, plain: type[shapes.Request], uploaded: type[
         "Sending",
         send(kind),
         {202: _ACCEPTED},
-        errors=(400, 403, 413, 415) if kind is Kind.MESSAGE else (400, 403, 409, 413, 415, 507),
+        errors=(400, 403, 409, 413, 415, 422) if kind is Kind.MESSAGE else (400, 403, 409, 413, 415, 422, 507),
         bodies={JSON: plain, MULTIPART: uploaded, FORM: plain},
+        parameters=(_KEY,),
     )
 
 

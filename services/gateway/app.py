@@ -18,6 +18,7 @@ from services.gateway.app_keys import (
     DEFAULT_PROFILE,
     ENDPOINTS,
     FAILURE_REASONS,
+    IDEMPOTENCY,
     QUEUE,
     SETTINGS,
     SHARD,
@@ -25,6 +26,7 @@ from services.gateway.app_keys import (
 from services.gateway.documentation.pages import documentation_routes
 from services.gateway.failure_reasons import FailureReasons
 from services.gateway.intake.acceptance import Acceptance
+from services.gateway.intake.idempotency import Idempotency
 from services.gateway.routes.rate_profile import copy_loop
 from services.gateway.settings import GatewaySettings
 from services.gateway.web import add_pages
@@ -76,6 +78,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[DATABASE] = database
     app[QUEUE] = queue
     app[ACCEPTANCE] = Acceptance(database, queue, settings.bulk_chunk_size)
+    app[IDEMPOTENCY] = Idempotency(database)
     app[FAILURE_REASONS] = FailureReasons(database)
 
     app[READY_CHECKS] += [database.problem, queue.problem]

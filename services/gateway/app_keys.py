@@ -6,6 +6,7 @@ from aiohttp import web
 
 from services.gateway.failure_reasons import FailureReasons
 from services.gateway.intake.acceptance import Acceptance
+from services.gateway.intake.idempotency import Idempotency
 from services.gateway.settings import GatewaySettings
 from shared.database.connection import Database
 from shared.endpoints.identity import Endpoint
@@ -20,6 +21,7 @@ ENDPOINTS = web.AppKey("endpoints", dict[str, Endpoint])
 DEFAULT_PROFILE = web.AppKey("default_profile", RateProfile)
 ADDRESS_GUARD = web.AppKey("address_guard", AddressGuard)
 ACCEPTANCE = web.AppKey("acceptance", Acceptance)
+IDEMPOTENCY = web.AppKey("idempotency", Idempotency)
 FAILURE_REASONS = web.AppKey("failure_reasons", FailureReasons)
 SHARD = web.AppKey("shard", int)
 """The shard of the campaigns' counts that this process writes to."""

@@ -27,6 +27,7 @@ _ERRORS = {
     409: "Its state does not allow it",
     413: "The body or the upload is too large",
     415: "Content-Type is none of those listed",
+    422: "The Idempotency-Key belongs to a request with another content; nothing was accepted",
     503: "Postgres cannot be reached; nothing was accepted. Try again after `Retry-After` seconds",
     507: "No space is left for media",
 }
@@ -115,7 +116,7 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
         "summary": route.summary,
     }
     parameters = [_path_parameter(name) for name in re.findall(r"{(\w+)}", route.path)]
-    parameters += [_query_parameter(parameter) for parameter in route.parameters]
+    parameters += [_parameter(parameter) for parameter in route.parameters]
     if parameters:
         operation["parameters"] = parameters
     if route.bodies:
@@ -175,11 +176,13 @@ def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 
 
-def _query_parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": parameter.kind}
     if parameter.choices:
         schema["enum"] = list(parameter.choices)
-    return {"name": parameter.name, "in": "query", "description": parameter.description, "schema": schema}
+    if parameter.longest:
+        schema |= {"minLength": 1, "maxLength": parameter.longest, "pattern": "^[!-~]+$"}
+    return {"name": parameter.name, "in": parameter.place, "description": parameter.description, "schema": schema}
 
 
 def main() -> int:

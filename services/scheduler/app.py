@@ -112,7 +112,7 @@ async def _start(settings: SchedulerSettings, app: web.Application, stack: Async
         ),
         EndpointRecovery(queue, database, session, endpoints, slots, settings.circuit_breaker_enabled),
         MediaJanitor(database, seconds(settings.media_retention)),
-        Retention(queue, database, seconds(settings.history_retention)),
+        Retention(queue, database, seconds(settings.history_retention), seconds(settings.idempotency_retention)),
     ]
 
     app[READY_CHECKS] += [database.problem, queue.problem]

@@ -1,4 +1,4 @@
-"""Makes next months' partitions, drops old ones, and forgets old minutes of the statistics."""
+"""Makes next months' partitions, drops old ones, and forgets kept answers and minutes of the statistics that are old."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.database.connection import Database
+from shared.database.idempotency import prune_answers
 from shared.database.retention import drop_old_partitions, ensure_partitions, forget_dropped
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import clock_ms
@@ -21,11 +22,15 @@ class Retention:
     name = "retention"
     interval = 900.0
 
-    def __init__(self, queue: QueueConnection, database: Database, history_seconds: float) -> None:
-        """``history_seconds``: how long months are kept after their end, 0: for ever."""
+    def __init__(
+        self, queue: QueueConnection, database: Database, history_seconds: float, answer_seconds: float
+    ) -> None:
+        """``history_seconds``: how long months are kept after their end, 0: for ever. ``answer_seconds``: how long answers
+        are kept under their Idempotency-Key."""
         self._queue = queue
         self._database = database
         self._history_seconds = history_seconds
+        self._answer_seconds = answer_seconds
 
     async def step(self) -> None:
         made = await ensure_partitions(self._database)
@@ -38,6 +43,8 @@ class Retention:
                 log.warning("months dropped", months=months)
             while await forget_dropped(self._database, _BATCH):
                 pass
+        while await prune_answers(self._database, self._answer_seconds, _BATCH) == _BATCH:
+            pass
         await self._prune_minutes()
 
     async def _prune_minutes(self) -> None:

@@ -49,6 +49,9 @@ class SchedulerSettings(
     media_retention: Duration = Field(
         timedelta(hours=24), description="Files of failed or unknown messages are kept so long for a retry"
     )
+    idempotency_retention: Duration = Field(
+        timedelta(hours=48), description="Answers to requests with an Idempotency-Key are kept so long"
+    )
     history_retention: Duration = Field(
         timedelta(0), description="Months of messages that ended longer ago are deleted; 0: kept for ever"
     )

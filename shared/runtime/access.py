@@ -20,11 +20,18 @@ from shared.runtime.envelope import ApiError, answer
 from shared.settings import ListenSettings
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
+CALLER = web.RequestKey("caller", str)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def caller_of(request: web.Request) -> str:
+    """Who asks, as far as the login tells; '' where none is asked for."""
+    caller: str = request.get(CALLER, "")
+    return caller
 
 
 def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
@@ -37,7 +44,10 @@ def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
             return True
         given = _basic_login(request.headers.get("Authorization", ""))
         # Both are compared, whichever is wrong, so that the time tells nothing.
-        return hmac.compare_digest(_digest(given[0]), user) & hmac.compare_digest(_digest(given[1]), password)
+        right = hmac.compare_digest(_digest(given[0]), user) & hmac.compare_digest(_digest(given[1]), password)
+        if right:
+            request[CALLER] = settings.dashboard_username
+        return right
 
     return carries_login
 
@@ -105,7 +115,7 @@ def _cors(origin: str) -> dict[str, str]:
     return {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Credentials": "true",
-        "Access-Control-Expose-Headers": "Retry-After",
+        "Access-Control-Expose-Headers": "Retry-After, Idempotency-Replayed",
         "Vary": "Origin",
     }
 

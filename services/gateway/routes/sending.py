@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import structlog
 from aiohttp import web
 
-from services.gateway.app_keys import ACCEPTANCE, ADDRESS_GUARD, DATABASE, ENDPOINTS, SETTINGS
+from services.gateway.app_keys import ACCEPTANCE, ADDRESS_GUARD, DATABASE, ENDPOINTS, IDEMPOTENCY, SETTINGS
 from services.gateway.intake.bodies import Body, BodyLimits, received
 from services.gateway.intake.fields import Wish, form_values, read_wish, take_phones
+from services.gateway.intake.idempotency import digest_of, key_of, keyed_answer
 from services.gateway.intake.phones import Recipients, read_recipients
 from services.gateway.intake.remote_media import check_remote_media
 from services.gateway.intake.uploads import Upload, blocks_of
 from services.gateway.settings import GatewaySettings
 from shared.database.campaigns import NewCampaign, OwnedMediaGone
+from shared.database.idempotency import CallerKey, Keyed
 from shared.database.media import MediaStoreFull, NewMedia, delete_unowned, insert_media
 from shared.database.messages import NewMessage
 from shared.errors import DatabaseUnavailable
@@ -30,23 +34,59 @@ from shared.settings import seconds
 log = structlog.get_logger()
 _READ_ON_THE_LOOP = 200  # recipients; fewer take under a millisecond
 _ERRORS_SHOWN = 100
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the body holds, not judged yet but in its form: ``errors`` are what could not even be read."""
+
+    phones: list[object]
+    values: dict[str, Any]
+    errors: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The Idempotency-Key of a request, and the digest of what it asks for."""
+
+    key: CallerKey
+    digest: bytes
 
 
 def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
     """The handler for one kind of message."""
 
     async def handler(request: web.Request) -> web.Response:
+        key = key_of(request)
         async with received(request, kind, _limits(kind, request.app[SETTINGS])) as body:
-            recipients, wish = await _read(request, kind, body)
-            await check_remote_media(
-                kind, wish.content, request.app[ADDRESS_GUARD], request.app[SETTINGS].remote_media == "pass"
+            asked = _take(body, request.app[SETTINGS].max_recipients)
+            if key is None or asked.errors:
+                return await _accept(request, kind, asked, body.upload, None)
+            digest = await _off_the_loop(len(asked.phones), digest_of, kind, asked.phones, asked.values, body.upload)
+            claim = _Claim(key, digest)
+            return await request.app[IDEMPOTENCY].once(
+                key, digest, lambda: _accept(request, kind, asked, body.upload, claim)
             )
-            async with _stored(request, body.upload) as media:
-                if recipients.several:
-                    return await _accept_campaign(request, kind, recipients, wish, media)
-                return await _accept_message(request, kind, recipients, wish, media)
 
     return handler
+
+
+async def _accept(
+    request: web.Request, kind: Kind, asked: _Asked, upload: Upload | None, claim: _Claim | None
+) -> web.Response:
+    recipients, wish = await _read(request, kind, asked, upload is not None)
+    await check_remote_media(
+        kind, wish.content, request.app[ADDRESS_GUARD], request.app[SETTINGS].remote_media == "pass"
+    )
+    async with _stored(request, upload) as media:
+        accept = _accept_campaign if recipients.several else _accept_message
+        return await accept(request, kind, recipients, wish, media, claim)
+
+
+async def _off_the_loop(phones: int, call: Callable[..., T], *arguments: Any) -> T:
+    """In a thread where there are so many phones that others would wait."""
+    return call(*arguments) if phones <= _READ_ON_THE_LOOP else await asyncio.to_thread(call, *arguments)
 
 
 def _limits(kind: Kind, settings: GatewaySettings) -> BodyLimits:
@@ -54,30 +94,38 @@ def _limits(kind: Kind, settings: GatewaySettings) -> BodyLimits:
     return BodyLimits(settings.max_body_size, upload, Path(settings.file_storage_root))
 
 
-async def _read(request: web.Request, kind: Kind, body: Body) -> tuple[Recipients, Wish]:
-    """Recipients and content, checked. Raises InvalidInput naming everything that is wrong."""
-    settings = request.app[SETTINGS]
+def _take(body: Body, limit: int) -> _Asked:
+    phones: list[object] = []
+    values: dict[str, Any] = {}
     errors: list[tuple[str, str]] = []
-    recipients = None
     try:
-        phones = take_phones(body.fields, body.form, settings.max_recipients)
-        if len(phones) <= _READ_ON_THE_LOOP:
-            recipients = read_recipients(phones, settings.default_region)
-        else:
-            recipients = await asyncio.to_thread(read_recipients, phones, settings.default_region)
+        phones = take_phones(body.fields, body.form, limit)
+    except InvalidInput as error:
+        errors += error.errors
+    try:
+        values = form_values(body.fields) if body.form else body.fields
+    except InvalidInput as error:
+        errors += error.errors
+    return _Asked(phones, values, errors)
+
+
+async def _read(request: web.Request, kind: Kind, asked: _Asked, uploaded: bool) -> tuple[Recipients, Wish]:
+    """Recipients and content, checked. Raises InvalidInput naming everything that is wrong."""
+    errors = list(asked.errors)
+    recipients = None
+    if asked.phones:
+        region = request.app[SETTINGS].default_region
+        recipients = await _off_the_loop(len(asked.phones), read_recipients, asked.phones, region)
         if not recipients.accepted:
             errors += [
                 ("phone", f"{phone}: {reason}" if phone else reason)
                 for phone, reason in recipients.rejected[:_ERRORS_SHOWN]
             ]
-    except InvalidInput as error:
-        errors += error.errors
     wish = None
     try:
-        values = form_values(body.fields) if body.form else body.fields
-        wish = read_wish(kind, values, request.app[ENDPOINTS], body.upload is not None)
+        wish = read_wish(kind, asked.values, request.app[ENDPOINTS], uploaded)
     except InvalidInput as error:
-        errors += error.errors
+        errors += [one for one in error.errors if one[0] not in {name for name, _ in errors}]
     if errors or recipients is None or wish is None:
         raise InvalidInput(*errors)
     return recipients, wish
@@ -111,12 +159,14 @@ async def _stored(request: web.Request, upload: Upload | None) -> AsyncIterator[
 
 
 async def _accept_message(
-    request: web.Request, kind: Kind, recipients: Recipients, wish: Wish, media: UUID | None
+    request: web.Request, kind: Kind, recipients: Recipients, wish: Wish, media: UUID | None, claim: _Claim | None
 ) -> web.Response:
     lane = wish.lane or Lane.TRANSACTIONAL
     phone = recipients.accepted[0]
+    identity = new_message_ids()[0]
+    response = success("Message accepted", {"message_id": str(identity), "status": Status.QUEUED.value}, status=202)
     message = NewMessage(
-        id=new_message_ids()[0],
+        id=identity,
         lane=lane,
         kind=kind,
         phone=phone,
@@ -128,19 +178,30 @@ async def _accept_message(
         reference=wish.reference,
         expires_at=wish.expires_at,
         expires_after=_expires_after(request.app[SETTINGS], lane),
+        keyed=_keyed(claim, response),
     )
     await request.app[ACCEPTANCE].accept(message)
-    return success("Message accepted", {"message_id": str(message.id), "status": Status.QUEUED.value}, status=202)
+    return response
 
 
 async def _accept_campaign(
-    request: web.Request, kind: Kind, recipients: Recipients, wish: Wish, media: UUID | None
+    request: web.Request, kind: Kind, recipients: Recipients, wish: Wish, media: UUID | None, claim: _Claim | None
 ) -> web.Response:
     lane = wish.lane or Lane.BULK
     count = len(recipients.accepted)
+    # Not a time-ordered id: the token is what gives access to a campaign in a URL.
+    token = uuid4()
+    results = {
+        "campaign_token": str(token),
+        "status": CampaignStatus.RUNNING.value,
+        "accepted": count,
+        "rejected": [{"phone": phone, "reason": reason} for phone, reason in recipients.rejected],
+        "duplicates": recipients.duplicates,
+        "total": count,
+    }
+    response = success(f"Campaign of {count} messages accepted", results, status=202)
     campaign = NewCampaign(
-        # Not a time-ordered id: the token is what gives access to a campaign in a URL.
-        token=uuid4(),
+        token=token,
         kind=kind,
         lane=lane,
         content=wish.content,
@@ -153,21 +214,18 @@ async def _accept_campaign(
         duplicates=recipients.duplicates,
         expires_at=wish.expires_at,
         expires_after=_expires_after(request.app[SETTINGS], lane),
+        keyed=_keyed(claim, response),
     )
     try:
         await request.app[ACCEPTANCE].accept_campaign(campaign)
     except OwnedMediaGone as error:
         raise ApiError(409, "MEDIA_GONE", str(error), [(kind.value, str(error))]) from None
-    log.info("campaign accepted", campaign=str(campaign.token), messages=count, type=kind.value, client=request.remote)
-    results = {
-        "campaign_token": str(campaign.token),
-        "status": CampaignStatus.RUNNING.value,
-        "accepted": count,
-        "rejected": [{"phone": phone, "reason": reason} for phone, reason in recipients.rejected],
-        "duplicates": recipients.duplicates,
-        "total": count,
-    }
-    return success(f"Campaign of {count} messages accepted", results, status=202)
+    log.info("campaign accepted", campaign=str(token), messages=count, type=kind.value, client=request.remote)
+    return response
+
+
+def _keyed(claim: _Claim | None, response: web.Response) -> Keyed | None:
+    return None if claim is None else keyed_answer(claim.key, claim.digest, response)
 
 
 def _on_unknown(settings: GatewaySettings, lane: Lane) -> OnUnknown:

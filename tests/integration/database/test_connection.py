@@ -9,7 +9,9 @@ from shared.settings import DatabaseSettings
 from tests import servers
 
 
-async def test_limits_last_as_long_as_the_connection(database: servers.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_limits_last_as_long_as_the_connection(
+    database: servers.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in database.environment.items():
         monkeypatch.setenv(name, value)
     pool = await Database(DatabaseSettings(), 1, "test").open()

@@ -15,6 +15,7 @@ from tests.integration.database.beginning import (
     failed,
     history,
     open_attempts,
+    request,
     result,
     sent,
     to_retry,
@@ -114,6 +115,15 @@ async def test_a_late_verdict_of_an_earlier_attempt_only_completes_the_history(s
     assert await write(store, failed(first)) == {}
     row = await message_row(store, message)
     assert (row["status"], row["attempt"], row["token"]) == ("sending", 2, second.token)
+    assert await history(store, message) == [(1, "refused")]
+
+
+async def test_what_never_began_leaves_no_trace_in_the_history(store: Database) -> None:
+    message = await accept_message(store)
+    assert await write(store, to_retry(request(message))) == {}
+    assert await history(store, message) == []
+    begun = await begin(store, message)
+    await write(store, to_retry(request(message, endpoint="b")), failed(begun))
     assert await history(store, message) == [(1, "refused")]
 
 

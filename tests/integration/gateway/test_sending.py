@@ -14,6 +14,7 @@ import pytest
 
 from services.gateway.shapes import AcceptedCampaign, AcceptedMessage
 from shared.database.connection import Database
+from shared.database.messages import Row
 from shared.endpoints.identity import endpoint_id
 from shared.messages import Entry, Lane
 from standalone.embedded_postgres import EmbeddedPostgres
@@ -238,14 +239,14 @@ async def test_requests_that_arrive_together_share_an_insert(
     client: Client, store: Database, entries: Entries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
-    execute = Database.execute
+    fetch = Database.fetch
 
-    async def counted(self: Database, statement: str, *arguments: Any) -> str:
+    async def counted(self: Database, statement: str, *arguments: Any) -> list[Row]:
         if "insert into messages" in statement:
             batches.append(len(arguments[0]))
-        return await execute(self, statement, *arguments)
+        return await fetch(self, statement, *arguments)
 
-    monkeypatch.setattr(Database, "execute", counted)
+    monkeypatch.setattr(Database, "fetch", counted)
     answers = await asyncio.gather(
         *(
             client.post("/api/send/message", json={"phone": str(15550200000 + number), "message": f"text {number}"})

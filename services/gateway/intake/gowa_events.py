@@ -1,0 +1,108 @@
+"""What a webhook of the sender says: receipts of messages, or a text from a person. Pure; never raises, whatever it is given.
+
+GOWA 8 and 9 post ``{"event", "device_id", "session_id", "timestamp", "payload"}``. GOWA 7 has no device, and its texts have no
+``event`` either: ``{"sender_id", "chat_id", "from", "message": {"text", "replied_id"}, "timestamp"}``. Both name a receipt
+``message.ack`` with ``payload.ids`` and ``payload.receipt_type``. Everything else means nothing here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from services.gateway.intake.phones import PERSON
+from services.gateway.intake.text import clean
+from shared.endpoints.identity import Endpoint
+from shared.messages import Receipt
+
+# `read-self` is our own account reading what others wrote, so it says nothing about a message of ours.
+_RECEIPTS = {"delivered": Receipt.DELIVERED, "read": Receipt.READ}
+_MAX_ID = 100  # characters; WhatsApp's have 18 to 32
+# A device of the person may stand behind the number: 15550100001:12@s.whatsapp.net.
+_PERSON_ID = re.compile(r"([1-9][0-9]{6,14})(?::[0-9]{1,5})?@s\.whatsapp\.net")
+_NO_PERSONS = ("@g.us", "@broadcast", "@newsletter")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptEvent:
+    whatsapp_ids: tuple[str, ...]
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class InboundText:
+    """``phone``: ``<digits>@s.whatsapp.net``, '' where WhatsApp hides the number. ``replied_to``: WhatsApp id of the message it
+    answers, ''. ``said_at``: by the account's clock; None: it is not said."""
+
+    text: str
+    phone: str
+    replied_to: str
+    said_at: datetime | None
+
+
+def is_signed(raw: bytes, header: str, secret: str) -> bool:
+    """Whether ``X-Hub-Signature-256`` is the HMAC-SHA256 of exactly this body; compared in constant time."""
+    expected = "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(header.lower().encode("utf-8", "surrogateescape"), expected.encode())
+
+
+def read_event(event: Mapping[str, Any]) -> ReceiptEvent | InboundText | None:
+    """None: it means nothing here."""
+    payload = _object(event.get("payload"))
+    match event.get("event"):
+        case "message.ack":
+            return _receipt(payload)
+        case "message":
+            return _text(payload, payload.get("body"), payload.get("replied_to_id"), payload.get("timestamp"))
+        case None:
+            said = _object(event.get("message"))
+            return _text(event, said.get("text"), said.get("replied_id"), event.get("timestamp"))
+    return None
+
+
+def reporting_endpoint(event: Mapping[str, Any], endpoints: Iterable[Endpoint]) -> str:
+    """The id of the account that posted it, '' where none or several of the settings could be it."""
+    # The slot's name, which is what the settings usually have; older versions give the account's own id alone.
+    names = {name for name in (event.get("session_id"), event.get("device_id")) if isinstance(name, str) and name}
+    found = [endpoint.id for endpoint in endpoints if endpoint.device_id in names]
+    return found[0] if len(found) == 1 else ""
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _string(value: object) -> str:
+    return clean(value) if isinstance(value, str) else ""
+
+
+def _receipt(payload: Mapping[str, Any]) -> ReceiptEvent | None:
+    receipt = _RECEIPTS.get(_string(payload.get("receipt_type")))
+    given = payload.get("ids")
+    ids = [_string(one) for one in given] if isinstance(given, list) else []
+    wanted = tuple(dict.fromkeys(one for one in ids if 0 < len(one) <= _MAX_ID))
+    return ReceiptEvent(wanted, receipt) if receipt and wanted else None
+
+
+def _text(source: Mapping[str, Any], body: object, replied_to: object, said_at: object) -> InboundText | None:
+    text, sender, chat = _string(body), _string(source.get("from")), _string(source.get("chat_id"))
+    # Version 7 writes a group's messages as "<person> in <group>".
+    if not text or source.get("is_from_me") is True or " in " in sender or chat.endswith(_NO_PERSONS):
+        return None
+    # In a chat of two the chat is the other one, also where the sender is given by its hidden id.
+    match = _PERSON_ID.fullmatch(sender) or _PERSON_ID.fullmatch(chat)
+    replied = _string(replied_to)
+    return InboundText(text, match[1] + PERSON if match else "", replied if len(replied) <= _MAX_ID else "", _moment(said_at))
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
