@@ -62,10 +62,16 @@ create table chunks (
     size integer not null check (size > 0),
     feeding_until timestamptz,
     fed_at timestamptz,
+    again_at timestamptz,
+    skipped jsonb not null default '{}',
     closed_at timestamptz,
     primary key (campaign, number)
 );
 comment on table chunks is 'A slice of a campaign: the messages of the campaign whose id lies in [first_id, last_id].';
+comment on column chunks.again_at is
+    'Then it is fed again, for the messages of it that might not be sent yet, such as at night.';
+comment on column chunks.skipped is
+    'Accounts whose stream was full when it was fed, each with the first message of its own that was left out.';
 create index chunks_open on chunks (campaign, number) where closed_at is null;
 
 create table campaign_counts (

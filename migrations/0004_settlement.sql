@@ -73,9 +73,9 @@ with asked as (
             and (a.status <> 'sending' or x.token is not null)))
     returning m.id, m.campaign, m.lane, m.status, m.previous_status, a.due_seconds, m.phone_key, a.endpoint as through
 ), met as (
-    -- Sorted, since two batches may have the same people.
+    -- Sorted, since two batches may have the same people; grouped, since one may have a person twice.
     insert into contacts as t (phone_key, endpoint, last_sent_at)
-    select distinct c.phone_key, c.through, clock_timestamp() from changed c where c.status = 'sent' order by 1, 2
+    select c.phone_key, c.through, max(clock_timestamp()) from changed c where c.status = 'sent' group by 1, 2 order by 1, 2
     on conflict (phone_key, endpoint) do update set last_sent_at = excluded.last_sent_at
 ), waits as (
     -- Whoever settles parks the retry in Redis right after this, so it counts as enqueued.

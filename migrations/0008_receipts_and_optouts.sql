@@ -28,13 +28,17 @@ comment on table receipt_times is
 -- endpoint only decides between two. An account whose address in the settings has changed is another endpoint and keeps
 -- its receipts.
 create function joinable_receipts(p_whatsapp_ids text[])
-returns table (whatsapp_id text, given_endpoint text, receipt text, message uuid, number integer, endpoint text)
+returns table (pending_row tid, receipt text, message uuid, number integer, endpoint text)
 language sql stable
 as $$
-    select r.whatsapp_id, r.endpoint, r.receipt, w.message, w.number, w.endpoint
+    select r.ctid, r.receipt, w.message, w.number, w.endpoint
     from pending_receipts r
-    join whatsapp_ids w on w.whatsapp_id = r.whatsapp_id and (r.endpoint in ('', w.endpoint) or not exists (
-        select from whatsapp_ids x where x.whatsapp_id = r.whatsapp_id and x.endpoint = r.endpoint))
+    cross join lateral (
+        -- The limit forbids a plan that reads all ids there are.
+        select x.message, x.number, x.endpoint from whatsapp_ids x
+        where x.whatsapp_id = r.whatsapp_id
+        order by x.endpoint <> r.endpoint, x.endpoint limit 1
+    ) w
     where r.whatsapp_id = any (p_whatsapp_ids)
 $$;
 
@@ -56,8 +60,8 @@ begin
     with joined as (
         select j.* from joinable_receipts(p_whatsapp_ids) j where j.message = any (v_messages)
     ), taken as (
-        delete from pending_receipts r using joined j
-        where r.whatsapp_id = j.whatsapp_id and r.endpoint = j.given_endpoint and r.receipt = j.receipt
+        -- By their place: joined by value, 2,000 took 3 s while the planner thought that they were few.
+        delete from pending_receipts r where r.ctid = any (array(select j.pending_row from joined j))
     ), heard as (
         insert into receipt_times as t (endpoint, first_at, last_at)
         select j.endpoint, clock_timestamp(), clock_timestamp() from joined j group by j.endpoint order by j.endpoint
@@ -76,7 +80,7 @@ begin
             changed_at = case when m.status = 'sent' then m.changed_at else clock_timestamp() end
         from found f
         where m.id = f.id and m.id = any (v_messages)
-            and (f.receipt = 'none' or (f.is_read and f.receipt <> 'read') or f.status <> 'sent')
+            and (f.receipt = 'none' or (f.is_read and f.receipt <> 'read'))
         returning m.id, m.campaign, f.receipt as receipt_before, f.is_read, f.status as status_before, f.number
     ), proven as (
         update attempts a set verdict = 'sent' from changed c

@@ -308,7 +308,21 @@ class ListenSettings(Settings):
         SecretStr(SHIPPED_PASSWORD), description="Its password; the shipped one works on loopback only"
     )
     dashboard_realm: str = Field("Paceline", description="Realm shown by the browser's login box")
+    trusted_proxies: CommaList = Field(
+        default=["127.0.0.0/8", "::1"],
+        description="Addresses or networks of edges whose X-Forwarded-For is believed; wrong logins are throttled by client",
+    )
     shutdown_grace: Duration = Field(timedelta(seconds=20), description="Time for requests in hand at a stop")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"'{network}' is neither an address nor a network such as 10.0.0.0/8") from None
+        return value
 
     @model_validator(mode="after")
     def _password_is_own(self) -> ListenSettings:

@@ -4,7 +4,13 @@ import os
 import secrets
 from pathlib import Path
 
-NAMES = ("DASHBOARD_PASSWORD", "DATABASE_PASSWORD", "REDIS_PASSWORD", "SIMULATOR_PASSWORD")
+NAMES = (
+    "DASHBOARD_PASSWORD",
+    "DATABASE_PASSWORD",
+    "REDIS_PASSWORD",
+    "SIMULATOR_PASSWORD",
+    "WHATSAPP_WEBHOOK_SECRET",
+)
 
 
 def load_or_make(file: Path) -> dict[str, str]:

@@ -64,6 +64,7 @@ SIMULATION = Simulation(
 
 WAITING = ("queued", "sending", "retrying")
 POLL = 0.5  # seconds between two looks at the campaign
+RECEIPTS_WAIT = 10.0  # seconds; simulated people have read everything within one
 PLAIN_STEP = 5.0  # seconds between two lines of progress where there is no terminal
 
 
@@ -112,6 +113,7 @@ async def _demo(stack: Stack, options: _Options) -> int:
             say(f"campaign {token}: {len(options.recipients)} recipients, watch it at {plan.address}/")
             campaign = await _finished(session, plan, token, options.deadline, console)
             messages = await _messages(session, plan, token)
+            receipts = await _receipts(session, plan, token)
             # Without our login, which is not the simulator's.
             async with (
                 aiohttp.ClientSession() as plain,
@@ -123,6 +125,7 @@ async def _demo(stack: Stack, options: _Options) -> int:
             return 1
     names = {endpoint_id(plan.simulator_address, device): device for device in SIMULATION.devices}
     _show(console, campaign, messages, summary, names)
+    say(f"receipts: {receipts['delivered']} delivered, {receipts['read']} read")
     problems = judge(campaign, len(options.recipients), summary)
     for problem in problems:
         say(f"wrong: {problem}")
@@ -179,6 +182,17 @@ async def _finished(
             if time.monotonic() > end:
                 raise DemoFailedError(f"the campaign is {campaign['status']} after {deadline:.0f} s: {states}")
             await asyncio.sleep(POLL)
+
+
+async def _receipts(session: aiohttp.ClientSession, plan: Plan, token: str) -> dict[str, int]:
+    """The receipts, once all that were sent have been read or a while has passed: some may never come."""
+    end = time.monotonic() + RECEIPTS_WAIT
+    while True:
+        campaign = await _call(session, "GET", f"{plan.address}/api/campaigns/{token}")
+        receipts: dict[str, int] = campaign["receipts"]
+        if receipts["read"] >= campaign["counts"]["sent"] or time.monotonic() > end:
+            return receipts
+        await asyncio.sleep(POLL)
 
 
 async def _messages(session: aiohttp.ClientSession, plan: Plan, token: str) -> list[dict[str, Any]]:

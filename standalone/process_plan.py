@@ -165,7 +165,11 @@ class Plan:
             *self.simulation.options,
         ]
         # Its login by the environment: arguments can be read by everybody on the machine.
-        environment = _without_settings() | {"SIMULATOR_BASIC_AUTH": self._simulator_login()}
+        environment = _without_settings() | {
+            "SIMULATOR_BASIC_AUTH": self._simulator_login(),
+            "SIMULATOR_WEBHOOK": f"http://{HOST}:{self.ports.gateway}/api/webhooks/gowa",
+            "SIMULATOR_WEBHOOK_SECRET": self._webhook_secret(),
+        }
         ready = f"{self.simulator_address}/simulator/summary"
         return Program("simulator", command, environment, ready, StopTurn.SIMULATOR)
 
@@ -247,6 +251,7 @@ class Plan:
             "REDIS_DATABASE": "0",
             "DASHBOARD_USERNAME": user,
             "DASHBOARD_PASSWORD": password,
+            "WHATSAPP_WEBHOOK_SECRET": self._webhook_secret(),
             "FILE_STORAGE_ROOT": str(self.directory / "tmp" / name),
         }
         # An account of the embedded server has no user name of its own.
@@ -259,6 +264,10 @@ class Plan:
                 "WHATSAPP_DEVICE_IDS": ",".join(self.simulation.devices),
             }
         return environment
+
+    def _webhook_secret(self) -> str:
+        # One that is set is that of real senders.
+        return self.settings.get("WHATSAPP_WEBHOOK_SECRET") or self.credentials["WHATSAPP_WEBHOOK_SECRET"]
 
     def _simulator_login(self) -> str:
         return f"paceline:{self.credentials['SIMULATOR_PASSWORD']}"

@@ -142,4 +142,4 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
         await running
 
     stack.push_async_callback(stop_taking)
-    log.info("dispatcher", name=name, endpoints=len(endpoints), profile=rate.profile.name)
+    log.info("dispatcher", name=name, endpoints=len(endpoints), profile=rate.profiles.usual.name)

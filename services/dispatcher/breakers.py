@@ -122,11 +122,6 @@ class Breakers:
             # Reading it makes aiobreaker notice the change and tell its listeners.
             _ = self._breakers[endpoint].state
 
-    def admits(self, endpoint: str) -> bool:
-        """Whether an endpoint is in the settings and its breaker closed, as far as is known here."""
-        snapshot = self._snapshots.get(endpoint)
-        return snapshot is not None and snapshot.shared_state is CircuitBreakerState.CLOSED
-
     def changed(self, changes: Iterable[BreakerChange]) -> None:
         """Notes what settling changed."""
         for change in changes:

@@ -16,7 +16,7 @@ from services.dispatcher.breakers import Breakers
 from services.dispatcher.gate import Gate
 from services.dispatcher.rate import CurrentRate
 from services.dispatcher.retry_policy import Next, RetryRules, next_after
-from services.dispatcher.routing import Elsewhere, Later, fit
+from services.dispatcher.routing import LOOK_AGAIN, Elsewhere, Later, fit
 from services.dispatcher.sending.client import SenderClient, request_seconds
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
 from services.dispatcher.sending.media_files import MediaFiles, MediaLater, MediaUnusable
@@ -35,6 +35,7 @@ from shared.database.attempts import (
     note_cold_contact,
 )
 from shared.database.connection import Database
+from shared.database.postponing import postpone
 from shared.endpoints.gowa import EndpointUnreachable, is_on_whatsapp
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import Pause, pause_after
@@ -55,6 +56,8 @@ HOLD_LIMIT = 75.0
 DEADLINE_MARGIN = 5
 """Seconds beyond the request's own timeout before an attempt without an answer is called unknown."""
 LEASE_MARGIN = 10.0
+LONGEST_PARKED = 60.0
+"""Seconds that a message which may not be sent yet waits in Redis, at most."""
 _SUSPENDED_PAUSE_MS = 2000
 
 
@@ -107,11 +110,13 @@ class Delivery:
         comes back; it never leaves the message sent twice, for that is the gate's."""
         assignment, message = taken.assignment, taken.message
         endpoint = self._endpoints[assignment.endpoint]
-        match fit(assignment.entry, endpoint.id, message, self._rate.profile, self._breakers.admits, datetime.now(UTC)):
+        match fit(
+            assignment.entry, endpoint.id, message, self._rate.of(endpoint.id), self._endpoints, datetime.now(UTC)
+        ):
             case Elsewhere() as elsewhere:
                 return await self._give_elsewhere(assignment, elsewhere)
             case Later() as later:
-                return await self.put_back(assignment, after_ms=round(later.seconds * 1000) + 1)
+                return await self._postpone(assignment, message, later)
         upload = await self._upload(assignment, message)
         if upload is False:
             return None
@@ -129,8 +134,20 @@ class Delivery:
     async def _give_elsewhere(self, assignment: Assignment, to: Elsewhere) -> None:
         """Hands the entry to an account that fits; the slot goes back as it was, no time is lost."""
         entry = replace(assignment.entry, endpoint=to.endpoint, excluded=to.excluded)
-        follow_up = FollowUp(entry, rebind=not to.endpoint, otherwise_ms=round(to.otherwise * 1000))
+        follow_up = FollowUp(entry, rebind=True, otherwise_ms=round(to.otherwise * 1000))
         await self._writer.release(Settlement(assignment, follow_up=follow_up))
+
+    async def _postpone(self, assignment: Assignment, message: PeekedMessage, later: Later) -> None:
+        """A long wait is Postgres' alone: parked in Redis, a campaign at night would all be there in the morning."""
+        if later.seconds <= LONGEST_PARKED:
+            return await self.put_back(assignment, after_ms=round(later.seconds * 1000) + 1)
+        try:
+            await postpone(self._database, message.id, later.seconds)
+        except StoreUnavailable:
+            return await self.put_back(assignment, after_ms=1000)
+        log.debug("postponed", message=str(message.id), seconds=round(later.seconds), reason=later.reason)
+        await self._writer.release(Settlement(assignment))
+        return None
 
     async def put_back(self, assignment: Assignment, after_ms: int = 0, slot_pause_ms: int = -1) -> None:
         """Ends an assignment without an attempt: the entry goes back, the slot as it was."""
@@ -292,7 +309,7 @@ class Delivery:
     def _pause(self, assignment: Assignment, answer: Answer) -> Pause:
         if answer.too_late:
             return Pause(-1, 0, assignment.since_break)
-        return pause_after(self._rate.profile, assignment.lane, assignment.since_break, self._chance)
+        return pause_after(self._rate.of(assignment.endpoint), assignment.lane, assignment.since_break, self._chance)
 
 
 def _follow_up(assignment: Assignment, following: Next, status: Status | None) -> FollowUp | None:
@@ -310,5 +327,6 @@ def _follow_up(assignment: Assignment, following: Next, status: Status | None) -
     )
     if following.way == "elsewhere" and not entry.chosen:
         tried = replace(again, excluded=(*entry.excluded, assignment.endpoint))
-        return FollowUp(tried, rebind=True, otherwise_ms=round(following.seconds * 1000))
+        # Also after a contact was refused for hours: another account may, as soon as it can send.
+        return FollowUp(tried, rebind=True, otherwise_ms=round(min(following.seconds, LOOK_AGAIN) * 1000))
     return FollowUp(again, due_ms=round(following.seconds * 1000))

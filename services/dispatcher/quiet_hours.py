@@ -5,7 +5,7 @@ A country with several zones gives several where the number does not say which; 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -51,7 +51,10 @@ def quiet_seconds(phone: str, begin: int, end: int, now: datetime) -> float:
 
 def _left(now: datetime, zone: ZoneInfo, begin: int, end: int) -> float:
     local = now.astimezone(zone)
-    minute = local.hour * 60 + local.minute + local.second / 60 + local.microsecond / 60_000_000
     length = (end - begin) % _DAY
-    into = (minute - begin) % _DAY
-    return (length - into) * 60 if into < length else 0.0
+    into = (local.hour * 60 + local.minute - begin) % _DAY
+    if into >= length:
+        return 0.0
+    # By the clock on the wall, which may have changed by then.
+    ends = local.replace(tzinfo=None, second=0, microsecond=0) + timedelta(minutes=length - into)
+    return (ends.replace(tzinfo=zone).astimezone(UTC) - now).total_seconds()

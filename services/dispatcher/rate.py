@@ -6,6 +6,7 @@ import orjson
 import structlog
 
 from shared.endpoints.pacing import RateProfile
+from shared.endpoints.profiles import Profiles, profiles_of
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import published_profile
 
@@ -13,13 +14,16 @@ log = structlog.get_logger()
 
 
 class CurrentRate:
-    """``profile`` is read by whoever types or settles; ``follow`` loads it when take tells of a new version."""
+    """``of`` is asked by whoever types or settles; ``follow`` loads the profiles when take tells of a new version."""
 
     def __init__(self, queue: QueueConnection, defaults: RateProfile) -> None:
         self._queue = queue
         self._defaults = defaults
         self._version = ""
-        self.profile = defaults
+        self.profiles = Profiles(defaults)
+
+    def of(self, endpoint: str) -> RateProfile:
+        return self.profiles.of(endpoint)
 
     async def follow(self, version: str) -> None:
         """Loads the published changes if they are not those of ``version``. Raises QueueUnavailable."""
@@ -27,10 +31,10 @@ class CurrentRate:
             return
         current, text = await published_profile(self._queue)
         try:
-            self.profile = self._defaults.with_changes(orjson.loads(text))
+            self.profiles = profiles_of(self._defaults, orjson.loads(text))
         except ValueError as error:
             # A newer gateway may know values that we do not; better our defaults than none.
             log.error("rate profile not understood", reason=str(error))
-            self.profile = self._defaults
+            self.profiles = Profiles(self._defaults)
         self._version = current
-        log.info("rate profile", name=self.profile.name, version=current)
+        log.info("rate profile", name=self.profiles.usual.name, own=len(self.profiles.own), version=current)

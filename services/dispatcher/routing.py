@@ -5,12 +5,12 @@ write to a new contact is not used for that contact again for a while, and, afte
 keep quiet hours in the recipient's own time zone and a gap between two messages to one person.
 
 What does not fit goes to one account that fits or waits until one may; never back into the lane, where it would be taken
-again at once.
+again at once. Which account can send at all is known to the script that settles; here only who may write to whom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,8 +27,8 @@ class Fits:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """To ``endpoint``, or, where that is empty, to the account that may send soonest and is not ``excluded``; if there is
-    none, again in ``otherwise`` seconds."""
+    """To ``endpoint`` while its breaker is closed, else to the account that may send soonest and is not ``excluded``; if
+    there is none, again in ``otherwise`` seconds."""
 
     endpoint: str
     excluded: tuple[str, ...]
@@ -45,7 +45,8 @@ class Later:
 
 Fit = Fits | Elsewhere | Later
 FITS = Fits()
-_RETRY_SOON = 2.0
+LOOK_AGAIN = 30.0
+"""Seconds until a message is looked at again that only accounts may send which cannot now."""
 
 
 def fit(
@@ -53,10 +54,10 @@ def fit(
     endpoint: str,
     message: PeekedMessage,
     profile: RateProfile,
-    works: Callable[[str], bool],
+    endpoints: Collection[str],
     now: datetime,
 ) -> Fit:
-    """``works``: whether an endpoint is in the settings and its breaker closed, as far as this dispatcher knows."""
+    """``endpoints``: those of the settings."""
     if entry.lane is Lane.BULK:
         later = _later(message, profile, now)
         if later is not None:
@@ -65,10 +66,10 @@ def fit(
     if endpoint in entry.excluded or endpoint in closed:
         if entry.chosen:
             # The caller wants this account and no other.
-            return Later(closed.get(endpoint, _RETRY_SOON), "the account may not write to this contact yet")
-        waits = [closed[name] for name in closed] or [_RETRY_SOON]
-        excluded = tuple(dict.fromkeys((*entry.excluded, *closed)))
-        return Elsewhere("", excluded, max(_RETRY_SOON, min(waits)) if closed else _RETRY_SOON)
+            return Later(closed.get(endpoint, LOOK_AGAIN), "the account may not write to this contact yet")
+        if closed.keys() >= set(endpoints):
+            return Later(min(closed[name] for name in endpoints), "no account may write to this contact yet")
+        return Elsewhere("", tuple(dict.fromkeys((*entry.excluded, *closed))), LOOK_AGAIN)
     sticky = message.talked_to_by[0] if message.talked_to_by else ""
     if (
         sticky
@@ -76,9 +77,9 @@ def fit(
         and not entry.endpoint
         and sticky not in entry.excluded
         and sticky not in closed
-        and works(sticky)
+        and sticky in endpoints
     ):
-        return Elsewhere(sticky, entry.excluded, _RETRY_SOON)
+        return Elsewhere(sticky, tuple(dict.fromkeys((*entry.excluded, *closed))), LOOK_AGAIN)
     return FITS
 
 

@@ -2,11 +2,15 @@
 
 A sliding window, not batches: each message that ends makes room for the next, and none waits for the slowest of its batch.
 What peek refuses is settled at once, without a pause for the account and before anybody sees "typing…".
+
+A message with which a dispatcher has died before is handled alone, when nothing else is in hand: if it kills again, it takes
+no neighbour with it, and its deaths count against it alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -64,11 +68,15 @@ class TakingLoop:
         self._room = asyncio.Event()
         self._held = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._suspects: deque[tuple[Assignment, float]] = deque()
 
     async def run(self) -> None:
         """Until the service stops; then waits for what is in hand."""
         away = False
         while not self._stopping.is_set():
+            if self._suspects:
+                await self._handle_alone(*self._suspects.popleft())
+                continue
             room = self._capacity - self._held
             if room <= 0:
                 self._room.clear()
@@ -96,7 +104,12 @@ class TakingLoop:
             await self._follow_rate(taken.control_version)
             if taken.assignments:
                 self._count(len(taken.assignments))
-                self._start(self._peek_and_deliver(taken.assignments, taken_at))
+                crowd = [assignment for assignment in taken.assignments if not assignment.entry.crashes]
+                self._suspects += [
+                    (assignment, taken_at) for assignment in taken.assignments if assignment.entry.crashes
+                ]
+                if crowd:
+                    self._start(self._peek_and_deliver(crowd, taken_at))
             else:
                 await self._wait(_idle_seconds(taken))
         await self._finish()
@@ -114,9 +127,19 @@ class TakingLoop:
         except TimeoutError:
             return
 
-    async def _finish(self) -> None:
+    async def _handle_alone(self, suspect: Assignment, taken_at: float) -> None:
+        await self._all_ended()
+        self._start(self._peek_and_deliver([suspect], taken_at))
+        await self._all_ended()
+
+    async def _all_ended(self) -> None:
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _finish(self) -> None:
+        for suspect, _ in self._suspects:
+            await self._delivery.put_back(suspect)
+        await self._all_ended()
 
     def _count(self, change: int) -> None:
         self._held += change

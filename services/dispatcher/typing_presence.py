@@ -28,7 +28,7 @@ class TypingPresence:
         """Types for the time of the profile. Answers whether the message may go on: not when the service stops."""
         if self._stopping.is_set():
             return False
-        milliseconds = typing_ms(self._rate.profile, lane, self._chance)
+        milliseconds = typing_ms(self._rate.of(endpoint.id), lane, self._chance)
         if not milliseconds:
             return True
         # Groups see it too; a newsletter has nobody to see it, and the sender ignores it.

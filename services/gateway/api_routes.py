@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.gateway import shapes
 from services.gateway.intake.idempotency import HEADER, MAX_KEY
-from services.gateway.routes import campaigns, messages, rate_profile, stopping
+from services.gateway.routes import campaigns, endpoints, gowa_webhook, messages, optouts, rate_profile, stopping
 from services.gateway.routes.sending import send
 from shared.messages import Kind, Status
 
@@ -51,13 +51,14 @@ class ApiRoute:
     bodies: dict[str, type[shapes.Request]] = field(default_factory=dict)
     body_required: bool = True
     parameters: tuple[Parameter, ...] = ()
+    needs_login: bool = True
 
 
 _PAGE = (
     Parameter("cursor", "The `next_cursor` of the page before"),
     Parameter("limit", "Entries of a page, 1 to 500 (50)", "integer"),
 )
-_STATUS = Parameter("status", "Only messages with this status", choices=tuple(Status))
+_STATUS = Parameter("status", "Only messages with this status; empty: all", choices=("", *Status))
 _KEY = Parameter(
     HEADER,
     "A word of yours for this request, new for each: repeated with the same word it is answered again and not done again",
@@ -93,6 +94,19 @@ def _move(name: str, summary: str, handler: Handler) -> ApiRoute:
     )
 
 
+def _steer(method: str, name: str, summary: str, handler: Handler, body: type[shapes.Request] | None) -> ApiRoute:
+    return ApiRoute(
+        method,
+        f"/api/endpoints/{{id}}/{name}",
+        summary,
+        "Steering",
+        handler,
+        {200: (shapes.EndpointItem,)},
+        errors=(400, 403, 404, 413) if body else (403, 404, 409),
+        bodies={JSON: body} if body else {},
+    )
+
+
 ROUTES = (
     _send(Kind.MESSAGE, "Send a text to one or many", shapes.SendMessage, shapes.SendMessage),
     _send(Kind.IMAGE, "Send an image to one or many", shapes.SendImage, shapes.UploadImage),
@@ -124,6 +138,16 @@ ROUTES = (
         messages.cancel,
         {200: (shapes.CanceledMessage,)},
         errors=(403, 404, 409),
+    ),
+    ApiRoute(
+        "POST",
+        "/api/messages/{id}/resolve",
+        "Decide an outcome that nobody could find out: sent, failed, or to be sent again",
+        "Messages",
+        messages.resolve,
+        {200: (shapes.ResolvedMessage,)},
+        errors=(400, 403, 404, 409, 413),
+        bodies={JSON: shapes.ResolveRequest},
     ),
     ApiRoute(
         "GET",
@@ -169,6 +193,16 @@ ROUTES = (
         body_required=False,
     ),
     ApiRoute(
+        "POST",
+        "/api/campaigns/{token}/resolve",
+        "Decide all unknown outcomes of a campaign, or those with one reason",
+        "Campaigns",
+        campaigns.resolve,
+        {200: (shapes.CampaignResolved,)},
+        errors=(400, 403, 404, 409, 413),
+        bodies={JSON: shapes.ResolveCampaignRequest},
+    ),
+    ApiRoute(
         "GET",
         "/api/rate-profile",
         "How fast accounts send",
@@ -185,6 +219,30 @@ ROUTES = (
         {200: (shapes.RateProfileAnswer,)},
         errors=(400, 403, 413),
         bodies={JSON: shapes.RateProfileChange},
+    ),
+    ApiRoute(
+        "GET",
+        "/api/endpoints",
+        "The accounts: suspended or not, breaker, caps, pace",
+        "Steering",
+        endpoints.list_endpoints,
+        {200: (shapes.EndpointList,)},
+    ),
+    _steer(
+        "POST",
+        "suspend",
+        "Suspend an account: once it is answered, no message begins through it",
+        endpoints.suspend,
+        shapes.SuspendRequest,
+    ),
+    _steer("POST", "resume", "Resume it: it is put on trial when it can send", endpoints.resume, None),
+    _steer("POST", "reset-breaker", "Close its breaker without a trial", endpoints.reset_breaker, None),
+    _steer(
+        "PUT",
+        "rate-profile",
+        "Change how fast this account sends, on top of the common rate profile",
+        endpoints.change_rate_profile,
+        shapes.RateProfileChange,
     ),
     ApiRoute(
         "POST",
@@ -206,6 +264,63 @@ ROUTES = (
         errors=(400, 403, 413),
         bodies={JSON: shapes.StartRequest},
         body_required=False,
+    ),
+    ApiRoute(
+        "GET",
+        "/api/optouts",
+        "Who has opted out, by number",
+        "Opt-outs",
+        optouts.list_optouts,
+        {200: (shapes.OptOutList,)},
+        errors=(400,),
+        parameters=_PAGE,
+    ),
+    ApiRoute(
+        "GET",
+        "/api/optouts/{phone}",
+        "Whether a phone has opted out, in any spelling",
+        "Opt-outs",
+        optouts.show_optout,
+        {200: (shapes.OptOut,)},
+        errors=(400, 404),
+    ),
+    ApiRoute(
+        "PUT",
+        "/api/optouts/{phone}",
+        "Opt a phone out: once it is answered, no message of the scope begins to it",
+        "Opt-outs",
+        optouts.add_optout,
+        {200: (shapes.OptOut,)},
+        errors=(400, 403, 413),
+        bodies={JSON: shapes.OptOutRequest},
+        body_required=False,
+    ),
+    ApiRoute(
+        "DELETE",
+        "/api/optouts/{phone}",
+        "Allow sending to a phone again",
+        "Opt-outs",
+        optouts.remove_optout,
+        {200: (shapes.OptedIn,)},
+        errors=(400, 403, 404),
+    ),
+    ApiRoute(
+        "POST",
+        gowa_webhook.PATH,
+        "What the sender posts: receipts, and texts with words such as STOP. No login, but its signature",
+        "Webhooks",
+        gowa_webhook.receive,
+        {200: (shapes.Heard,)},
+        errors=(400, 403, 404, 413),
+        bodies={JSON: shapes.GowaEvent},
+        parameters=(
+            Parameter(
+                gowa_webhook.SIGNATURE,
+                "`sha256=` and the HMAC-SHA256 of the body with WHATSAPP_WEBHOOK_SECRET, in hexadecimal",
+                place="header",
+            ),
+        ),
+        needs_login=False,
     ),
 )
 

@@ -26,7 +26,9 @@ from services.gateway.app_keys import (
 from services.gateway.documentation.pages import documentation_routes
 from services.gateway.failure_reasons import FailureReasons
 from services.gateway.intake.acceptance import Acceptance
+from services.gateway.intake.bodies import BODY_SECONDS, refuse_compressed
 from services.gateway.intake.idempotency import Idempotency
+from services.gateway.routes import gowa_webhook
 from services.gateway.routes.rate_profile import copy_loop
 from services.gateway.settings import GatewaySettings
 from services.gateway.web import add_pages
@@ -40,6 +42,7 @@ from shared.remote_media import AddressGuard
 from shared.runtime.access import login, same_site
 from shared.runtime.envelope import envelope_errors
 from shared.runtime.service import READY_CHECKS, new_application
+from shared.settings import seconds
 
 log = structlog.get_logger()
 
@@ -54,11 +57,13 @@ def build_app(settings: GatewaySettings) -> web.Application:
         middlewares=(
             same_site(settings.cors_origins if settings.enable_cors else ()),
             envelope_errors,
-            login(settings),
+            login(settings, open_paths=(gowa_webhook.PATH,)),
+            refuse_compressed,
         ),
         client_max_size=settings.max_body_size,
     )
     app[SETTINGS] = settings
+    app[BODY_SECONDS] = seconds(settings.body_timeout)
     app[ENDPOINTS] = endpoints_of(settings)
     app[DEFAULT_PROFILE] = profile_of(settings)
     app[ADDRESS_GUARD] = AddressGuard(settings.remote_media_allow)

@@ -61,7 +61,17 @@ def openapi_document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "security": [{"basic": []}],
         "tags": [
-            {"name": group} for group in ("Sending", "Messages", "Campaigns", "Steering", "Monitor", "Documentation")
+            {"name": group}
+            for group in (
+                "Sending",
+                "Messages",
+                "Campaigns",
+                "Steering",
+                "Opt-outs",
+                "Webhooks",
+                "Monitor",
+                "Documentation",
+            )
         ],
         "paths": paths,
         "components": {
@@ -119,6 +129,8 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
     parameters += [_parameter(parameter) for parameter in route.parameters]
     if parameters:
         operation["parameters"] = parameters
+    if not route.needs_login:
+        operation["security"] = []
     if route.bodies:
         operation["requestBody"] = {
             "required": route.body_required,
@@ -147,7 +159,8 @@ def _answer(models: tuple[type[shapes.Answer], ...]) -> dict[str, Any]:
 
 
 def _foreign_operation(route: ForeignRoute) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "object"} if route.content_type == "application/json" else {"type": "string"}
+    structured = route.content_type in ("application/json", "application/yaml")
+    schema: dict[str, Any] = {"type": "object" if structured else "string"}
     operation: dict[str, Any] = {
         "operationId": _operation_id("GET", route.path),
         "tags": [route.group],
@@ -173,7 +186,8 @@ def _operation_id(method: str, path: str) -> str:
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+    schema = {"type": "string"} if name == "phone" else {"type": "string", "format": "uuid"}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

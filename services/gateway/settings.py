@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import phonenumbers
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from services.gateway.intake.optout_words import plain
 from shared.runtime.service import ServiceSettings
 from shared.settings import (
     CommaList,
@@ -45,6 +46,9 @@ class GatewaySettings(
     max_body_size: int = Field(
         16_000_000, ge=10_000, description="Bytes of a request's fields, at most; uploads have their own limits"
     )
+    body_timeout: Duration = Field(
+        timedelta(minutes=5), description="A request's body, its upload included, has to arrive within this"
+    )
     max_image_size: int = Field(20_000_000, ge=1, description="Bytes of an uploaded image, at most")
     max_file_size: int = Field(
         50_000_000, ge=1, description="Bytes of an uploaded file, at most; the sender takes 50,000,000"
@@ -61,6 +65,30 @@ class GatewaySettings(
     bulk_expires_after: Duration = Field(
         timedelta(days=7), description="The same for the messages of campaigns; one retried gets 7 days more"
     )
+
+    whatsapp_webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Key of the sender's webhooks (the same variable there), without which receipts and STOP are not taken",
+    )
+    optout_words: CommaList = Field(
+        default=[],
+        description="Further words with which a person ends campaigns, beside STOP and its like in many languages",
+    )
+
+    @field_validator("whatsapp_webhook_secret")
+    @classmethod
+    def _secret_is_own(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() == "secret":
+            raise ValueError("set one of your own; everybody knows the sender's default")
+        return value
+
+    @field_validator("optout_words")
+    @classmethod
+    def _words(cls, value: list[str]) -> list[str]:
+        for word in value:
+            if not plain(word):
+                raise ValueError(f"'{word}' is no word")
+        return value
 
     @field_validator("cors_origins")
     @classmethod
@@ -80,8 +108,8 @@ class GatewaySettings(
         return region
 
     @model_validator(mode="after")
-    def _expiry_is_later(self) -> GatewaySettings:
-        for name in ("transactional_expires_after", "bulk_expires_after"):
+    def _longer_than_nothing(self) -> GatewaySettings:
+        for name in ("transactional_expires_after", "bulk_expires_after", "body_timeout"):
             if not getattr(self, name):
                 raise ValueError(f"{name.upper()}: it must be longer than 0")
         return self

@@ -56,6 +56,11 @@ class SendFields(Request):
         None,
         description="When it cannot be known whether it was sent: hold (ends as unknown) or resend (may double)",
     )
+    send_at: ShortText | None = Field(
+        None,
+        description="It does not begin before this moment, at most 366 days ahead (RFC 3339)",
+        json_schema_extra={"format": "date-time"},
+    )
     expires_at: ShortText | None = Field(
         None,
         description="It does not begin after this moment (RFC 3339)",
@@ -125,7 +130,7 @@ FIELDS_OF: dict[Kind, type[SendFields]] = {
     Kind.IMAGE: ImageFields,
     Kind.FILE: FileFields,
 }
-OPTIONS = frozenset({"reference", "endpoint", "on_unknown", "expires_at", "lane"})
+OPTIONS = frozenset({"reference", "endpoint", "on_unknown", "send_at", "expires_at", "lane"})
 """The fields that are ours; the others are handed to the sender as they came."""
 
 
@@ -138,17 +143,45 @@ class RetryRequest(Request):
     )
 
 
+class ResolveRequest(Request):
+    resolution: Literal["sent", "failed", "resend"] = Field(
+        alias="as", description="What the unknown outcome counts as; resend queues it again, which may double it"
+    )
+
+
+class ResolveCampaignRequest(ResolveRequest):
+    reason: str | None = Field(None, description="Only those that are unknown for exactly this reason")
+
+
 class StopRequest(Request):
     reason: Annotated[ShortText, AfterValidator(_not_blank)] = Field(description="Why, for whoever looks at it later")
     lane: Literal["transactional", "bulk"] | None = Field(None, description="Only this lane")
+
+
+class SuspendRequest(Request):
+    reason: Annotated[ShortText, AfterValidator(_not_blank)] = Field(description="Why, for whoever looks at it later")
 
 
 class StartRequest(Request):
     lane: Literal["transactional", "bulk"] | None = Field(None, description="Only this lane")
 
 
+class OptOutRequest(Request):
+    scope: Literal["bulk", "all"] = Field("bulk", description="bulk: no campaigns; all: nothing at all")
+
+
+class GowaEvent(Request):
+    """An event as GOWA 7, 8 or 9 posts it. Receipts (``message.ack``) and texts count, all else is answered and ignored."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event: Any = Field(None, examples=["message.ack"])
+    payload: Any = Field(None, examples=[{"ids": ["3EB0A1B2C3D4E5F6071829"], "receipt_type": "delivered"}])
+
+
 class RateProfileChange(Request):
-    """Fields to change, times in milliseconds; null takes a change back. Fields left out stay as they are."""
+    """Fields to change, times in milliseconds, those of quiet hours in minutes of the day; null takes a change back. Fields
+    left out stay as they are."""
 
     name: Literal["manual", "bulk"] | None = None
     delay_min: int | None = None
@@ -164,6 +197,13 @@ class RateProfileChange(Request):
     jitter: int | None = None
     burst_limit: int | None = None
     cooldown: int | None = None
+    hourly_cap: int | None = None
+    daily_cap: int | None = None
+    warmup_first_day: int | None = None
+    warmup_days: int | None = None
+    quiet_from: int | None = None
+    quiet_until: int | None = None
+    recipient_gap: int | None = None
 
 
 class Answer(BaseModel):
@@ -240,6 +280,7 @@ class Message(MessageItem):
     chosen_endpoint: str | None
     possible_duplicate: bool
     changed_at: str | None
+    send_at: str | None = Field(description="It does not begin before; null: it need not wait")
     expires_at: str | None
     attempts: list[Attempt]
     whatsapp_id: str | None
@@ -253,6 +294,11 @@ class MessageList(Answer):
 
 
 class CanceledMessage(Answer):
+    message_id: str
+    status: Status
+
+
+class ResolvedMessage(Answer):
     message_id: str
     status: Status
 
@@ -288,6 +334,7 @@ class CampaignItem(Answer):
     receipts: Receipts
     possible_duplicates: int
     created_at: str
+    send_at: str | None = Field(description="It is scheduled until then; null: it ran at once")
     expires_at: str
     finished_at: str | None
 
@@ -335,6 +382,11 @@ class CampaignRetried(Answer):
     retried: int
 
 
+class CampaignResolved(Answer):
+    campaign_token: str
+    resolved: int
+
+
 class RateProfileValues(Answer):
     """Times in milliseconds; see the settings of the same meaning."""
 
@@ -352,6 +404,13 @@ class RateProfileValues(Answer):
     jitter: int
     burst_limit: int
     cooldown: int
+    hourly_cap: int = Field(description="Messages of an account in any hour, at most; 0: no limit")
+    daily_cap: int = Field(description="Messages of an account in any day, at most; 0: no limit")
+    warmup_first_day: int = Field(description="Messages of a new account on its first day; 0: no warm-up")
+    warmup_days: int = Field(description="Days until a new account may send as many as daily_cap says")
+    quiet_from: int = Field(description="Campaigns are quiet from this minute of the recipient's day")
+    quiet_until: int = Field(description="Until this minute; the same: never quiet")
+    recipient_gap: int = Field(description="Least time between two messages to one recipient; 0: none")
 
 
 class RateProfileAnswer(Answer):
@@ -361,9 +420,65 @@ class RateProfileAnswer(Answer):
     messages_per_minute: float | None = Field(description="What one account sends of a campaign; null: no limit")
 
 
+class BreakerState(Answer):
+    state: Literal["closed", "open", "half_open"]
+    reason: str | None
+    since: str | None
+
+
+class Caps(Answer):
+    """Messages in any hour and any day, at most, and how many of them campaigns may use; 0: no cap."""
+
+    cap_hour: int
+    cap_day: int
+    bulk_cap_hour: int
+    bulk_cap_day: int
+
+
+class EndpointItem(Answer):
+    id: str
+    label: str
+    suspended: bool
+    suspend_reason: str | None
+    suspended_at: str | None
+    held_until: str | None = Field(
+        description="WhatsApp lets the account open no new chats: it gets no new contacts until then; known ones go on"
+    )
+    breaker: BreakerState | None = Field(description="null: Redis cannot be reached")
+    caps: Caps | None
+    capped_until: str | None = Field(description="A cap is used up until then; null: none is, as far as anybody asked")
+    bulk_capped_until: str | None = Field(description="The same for campaigns")
+    profile: RateProfileValues = Field(description="The pace in force for this account")
+    changes: dict[str, Any] = Field(description="What of it differs from the common rate profile")
+
+
+class EndpointList(Answer):
+    endpoints: list[EndpointItem]
+
+
 class Stopped(Answer):
     stopped_lanes: list[Lane]
     reason: str | None
+
+
+class OptOut(Answer):
+    phone: str
+    scope: Literal["bulk", "all"] = Field(description="bulk: no campaigns; all: nothing at all")
+    source: Literal["api", "message"] = Field(description="message: the person wrote a word such as STOP")
+    created_at: str
+
+
+class OptOutList(Answer):
+    optouts: list[OptOut]
+    next_cursor: str | None
+
+
+class OptedIn(Answer):
+    phone: str
+
+
+class Heard(Answer):
+    """Committed, or ignored."""
 
 
 def envelope(results: type[Answer]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import REGISTRY
 
+from services.monitor.account_probe import AccountProbe
 from services.monitor.endpoint_statistics import endpoint_statistics
 from services.monitor.health import HealthOfTheWhole
 from services.monitor.observation import Observation
@@ -18,6 +19,7 @@ from services.monitor.settings import MonitorSettings
 from services.monitor.statistics import statistics
 from services.monitor.statistics_stream import StatisticsStream
 from shared.database.connection import Database
+from shared.endpoints.gowa import new_session
 from shared.endpoints.identity import endpoints_of
 from shared.queue.connection import QueueConnection
 from shared.runtime.access import login, login_check, same_site
@@ -26,7 +28,7 @@ from shared.runtime.envelope import envelope_errors, success
 from shared.runtime.service import new_application
 from shared.settings import seconds
 
-_CONNECTIONS = 3  # to Postgres: the two looks, and one to spare
+_CONNECTIONS = 4  # to Postgres: the three looks, and one to spare
 
 
 def build_app(settings: MonitorSettings) -> web.Application:
@@ -34,7 +36,7 @@ def build_app(settings: MonitorSettings) -> web.Application:
     endpoints = endpoints_of(settings)
     queue = QueueConnection(settings, pool_size=4)
     database = Database(settings, size=_CONNECTIONS, application="paceline monitor")
-    seen = Observation(queue, database, list(endpoints))
+    seen = Observation(queue, database, list(endpoints), settings.silent_drop_after)
     health = HealthOfTheWhole(seen, endpoints, settings, login_check(settings))
     stream = StatisticsStream(settings.statistics_max_streams)
     started = time.monotonic()
@@ -68,6 +70,16 @@ def build_app(settings: MonitorSettings) -> web.Application:
         yield
         REGISTRY.unregister(collector)
 
+    async def probing(_: web.Application) -> AsyncIterator[None]:
+        interval = seconds(settings.account_probe_interval)
+        if not interval:
+            yield
+            return
+        async with new_session(settings) as session:
+            probe = AccountProbe(queue, session, endpoints, seen.accounts)
+            async with BackgroundLoop("account_probe", interval, probe.step).running():
+                yield
+
     async def loops(_: web.Application) -> AsyncIterator[None]:
         async with (
             BackgroundLoop("figures", seconds(settings.statistics_interval), look).running(),
@@ -82,6 +94,6 @@ def build_app(settings: MonitorSettings) -> web.Application:
     app.router.add_get("/api/statistics", get_statistics)
     app.router.add_get("/api/statistics/stream", stream.handle)
     app.router.add_get("/api/endpoints/stats", get_endpoints)
-    app.cleanup_ctx.extend((stores, metrics, loops))
+    app.cleanup_ctx.extend((stores, metrics, loops, probing))
     app.on_shutdown.append(close_stream)
     return app

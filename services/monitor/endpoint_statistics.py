@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.monitor.observation import Observation
+from shared.database.receipts import DeliveryFigures
 from shared.endpoints.identity import Endpoint
 from shared.messages import Verdict
 from shared.queue.figures import EndpointFigures, QueueFigures
@@ -23,10 +24,12 @@ def moment(milliseconds: int | str | None) -> str | None:
 
 
 def endpoint_statistics(seen: Observation, endpoints: Mapping[str, Endpoint]) -> list[dict[str, Any]]:
-    """A line for each endpoint of the settings; counts are 0 while Redis cannot be reached.
+    """A line for each endpoint of the settings; counts are 0 while Redis cannot be reached. ``account``: usable, offline,
+    logged_out, misconfigured or unreachable, as it last said of itself; null: it was not asked.
 
     ``messages_sent`` and ``messages_failed`` count attempts since Redis was last rebuilt; an attempt with an unknown
-    outcome is neither. ``success_rate`` is a percentage, ``avg_response_time`` in milliseconds.
+    outcome is neither. ``success_rate`` is a percentage, ``avg_response_time`` in milliseconds. ``undelivered_share`` (0 to 1,
+    of the last ``undelivered_of`` messages older than SILENT_DROP_AFTER) is null while the account has sent no receipts.
     """
     queue, database = seen.queue.figures, seen.database.figures
     lines = []
@@ -38,7 +41,10 @@ def endpoint_statistics(seen: Observation, endpoints: Mapping[str, Endpoint]) ->
         suspension = database.suspended.get(identity) if database else None
         line["suspended"] = suspension is not None
         line["suspend_reason"] = suspension.reason if suspension else None
+        account = seen.accounts.get(identity)
+        line["account"] = account.value if account else None
         line["circuit_breaker"] = _breaker(figures)
+        line |= _deliveries((seen.deliveries.figures or {}).get(identity))
         lines.append(line)
     return lines
 
@@ -87,4 +93,14 @@ def _breaker(figures: EndpointFigures | None) -> dict[str, Any]:
         "since": moment(state.get("since")),
         "reason": state.get("reason") or None,
         "next_trial": moment(state.get("not_before")) if figures and figures.breaker == "open" else None,
+    }
+
+
+def _deliveries(figures: DeliveryFigures | None) -> dict[str, Any]:
+    share = figures.undelivered_share if figures else None
+    last = figures.last_receipt if figures else None
+    return {
+        "undelivered_share": None if share is None else round(share, 3),
+        "undelivered_of": figures.sent if figures else 0,
+        "last_receipt": last.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if last else None,
     }

@@ -16,6 +16,8 @@ import structlog
 
 from shared.database.connection import Database
 from shared.database.figures import database_figures, history_figures
+from shared.database.receipts import DeliveryFigures, delivery_figures
+from shared.endpoints.gowa import AccountState
 from shared.errors import RebuildNeeded, StoreUnavailable
 from shared.queue.connection import QueueConnection
 from shared.queue.figures import queue_figures
@@ -72,13 +74,26 @@ class Look(Generic[Figures]):
 
 
 class Observation:
-    """Queue, database and history, each as last seen; ``policy_problem`` is '' or why this Redis must not be used."""
+    """Queue, database and history, each as last seen; ``policy_problem`` is '' or why this Redis must not be used.
+    ``silent_drop_after``: age from which a message without a receipt counts as undelivered, 0: none does."""
 
-    def __init__(self, queue: QueueConnection, database: Database, endpoints: Sequence[str]) -> None:
+    def __init__(
+        self,
+        queue: QueueConnection,
+        database: Database,
+        endpoints: Sequence[str],
+        silent_drop_after: timedelta = timedelta(0),
+    ) -> None:
+        async def deliveries() -> dict[str, DeliveryFigures]:
+            return await delivery_figures(database, endpoints, silent_drop_after, DAY) if silent_drop_after else {}
+
         self.queue = Look("queue", lambda: queue_figures(queue, endpoints))
         self.policy = Look("policy", queue.policy_problem)
         self.database = Look("database", lambda: database_figures(database, SHOWN_CAMPAIGNS))
         self.history = Look("history", lambda: history_figures(database, endpoints, DAY, HOUR))
+        self.accounts: dict[str, AccountState] = {}
+        """What each account last said of itself; missing: it was not asked."""
+        self.deliveries = Look("deliveries", deliveries)
 
     @property
     def policy_problem(self) -> str:
@@ -90,4 +105,4 @@ class Observation:
 
     async def refresh_slowly(self) -> None:
         """Looks at what costs more or seldom changes."""
-        await asyncio.gather(self.policy.refresh(), self.history.refresh())
+        await asyncio.gather(self.policy.refresh(), self.history.refresh(), self.deliveries.refresh())

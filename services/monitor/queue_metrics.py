@@ -15,6 +15,7 @@ from services.monitor.checks.sending import alive, lag_seconds
 from services.monitor.health import HealthOfTheWhole
 from services.monitor.observation import Observation
 from shared.database.figures import DatabaseFigures, HistoryFigures
+from shared.endpoints.gowa import AccountState
 from shared.endpoints.identity import Endpoint
 from shared.messages import CampaignStatus, Lane, Verdict
 from shared.queue.figures import QueueFigures
@@ -48,6 +49,12 @@ class QueueMetrics(Collector):
             yield from _of_database(seen.database.now, self._endpoints)
         if seen.history.now is not None:
             yield from _of_history(seen.history.now)
+        usable = GaugeMetricFamily(
+            "paceline_account_usable", "Whether the account last said that it can send", labels=["endpoint"]
+        )
+        for identity, account in seen.accounts.items():
+            usable.add_metric([identity], float(account is AccountState.USABLE))
+        yield usable
 
 
 def _gauge(name: str, sentence: str, value: float) -> GaugeMetricFamily:

@@ -25,6 +25,14 @@ class MonitorSettings(ServiceSettings, DatabaseSettings, RedisSettings, Endpoint
         ge=timedelta(seconds=1),
         description="Time between two looks at what costs more: the attempts of the last day, sizes",
     )
+    account_probe_interval: Duration = Field(
+        timedelta(seconds=30),
+        description="Time between two questions to each account whether it can send; 0: it is not asked",
+    )
+    silent_drop_after: Duration = Field(
+        timedelta(hours=6),
+        description="A message sent so long ago without a receipt counts as undelivered; 0: none does",
+    )
     queue_lag_warning: Duration = Field(
         timedelta(minutes=5), description="Single sends that wait longer than this make the whole degraded; 0: never"
     )

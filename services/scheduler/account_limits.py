@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import structlog
 
 from services.scheduler.rate_in_force import RateInForce
 from shared.database.accounts import account_ages
 from shared.database.connection import Database
+from shared.database.rebuilding import sends_of_last_day
 from shared.endpoints.caps import Caps, caps_of
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import limit
@@ -21,7 +22,7 @@ async def caps_of_accounts(
 ) -> dict[str, Caps]:
     """The caps of each endpoint by now. Raises DatabaseUnavailable."""
     ages = await account_ages(database, sorted(endpoints))
-    return {endpoint: caps_of(rate.profile, ages[endpoint], reserve) for endpoint in endpoints}
+    return {endpoint: caps_of(rate.profiles.of(endpoint), ages[endpoint], reserve) for endpoint in endpoints}
 
 
 class AccountLimits:
@@ -42,10 +43,16 @@ class AccountLimits:
         self._rate = rate
         self._endpoints = endpoints
         self._reserve = reserve
+        self._written: dict[str, Caps] = {}
 
     async def step(self) -> None:
         for endpoint, caps in (
             await caps_of_accounts(self._database, self._rate, self._endpoints, self._reserve)
         ).items():
-            if await limit(self._queue, endpoint, caps):
+            lately: Sequence[int] = ()
+            if caps != Caps() and self._written.get(endpoint, Caps()) == Caps():
+                # Nobody has counted while there was no cap.
+                lately = (await sends_of_last_day(self._database, [endpoint])).get(endpoint, [])
+            if await limit(self._queue, endpoint, caps, lately):
                 log.info("caps", endpoint=endpoint, hour=caps.hour, day=caps.day)
+            self._written[endpoint] = caps

@@ -16,12 +16,14 @@ from services.scheduler.account_limits import AccountLimits
 from services.scheduler.campaigns.completion import Completion
 from services.scheduler.campaigns.ending import Ending
 from services.scheduler.campaigns.feeding import Feeding
+from services.scheduler.campaigns.starting import Starting
 from services.scheduler.dead_dispatchers import DeadDispatchers
 from services.scheduler.due_messages import DueMessages
 from services.scheduler.endpoint_recovery import EndpointRecovery
 from services.scheduler.expired_messages import ExpiredMessages
 from services.scheduler.media_janitor import MediaJanitor
 from services.scheduler.rate_in_force import RateInForce
+from services.scheduler.receipts import PendingReceipts
 from services.scheduler.redis_rebuild import RedisRebuild
 from services.scheduler.retention import Retention
 from services.scheduler.settings import SchedulerSettings
@@ -87,7 +89,8 @@ async def _start(settings: SchedulerSettings, app: web.Application, stack: Async
         AccountLimits(queue, database, rate, endpoints, settings.transactional_reserve),
         DueMessages(queue, rate, milliseconds(settings.circuit_breaker_open_timeout)),
         UnqueuedMessages(queue, database, settings.feed_high_water),
-        Feeding(queue, database, settings.feed_high_water),
+        Starting(database),
+        Feeding(queue, database, settings.feed_high_water, endpoints),
         Completion(queue, database),
         Ending(database, shard),
         ExpiredMessages(database, shard),
@@ -111,6 +114,7 @@ async def _start(settings: SchedulerSettings, app: web.Application, stack: Async
             resends=settings.unknown_resend_limit,
         ),
         EndpointRecovery(queue, database, session, endpoints, slots, settings.circuit_breaker_enabled),
+        PendingReceipts(database, shard),
         MediaJanitor(database, seconds(settings.media_retention)),
         Retention(queue, database, seconds(settings.history_retention), seconds(settings.idempotency_retention)),
     ]

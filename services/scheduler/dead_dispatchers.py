@@ -20,7 +20,6 @@ from shared.database.connection import Database
 from shared.database.due import mark_moved_on
 from shared.database.quarantine import past_crash_limit
 from shared.database.rebuilding import read_control
-from shared.endpoints.pacing import longest_pause
 from shared.errors import StoreUnavailable
 from shared.messages import Entry, Status
 from shared.queue.connection import QueueConnection
@@ -120,7 +119,7 @@ class DeadDispatchers:
             while entries := await reclaim(self._queue, suffix, name, 0, _BATCH):
                 taken_back += len(entries)
                 await self._count(entries)
-        pause = longest_pause(self._rate.profile).bulk_ready_ms
+        pause = self._rate.profiles.longest_pause_ms()
         outcome = await forget(self._queue, name, beat, pause, suffixes)
         if outcome == "ALIVE":
             log.warning("dispatcher speaks again", dispatcher=name, entries=taken_back)

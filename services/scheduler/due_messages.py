@@ -6,7 +6,6 @@ import structlog
 from prometheus_client import Counter
 
 from services.scheduler.rate_in_force import RateInForce
-from shared.endpoints.pacing import longest_pause
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import promote
 
@@ -29,7 +28,7 @@ class DueMessages:
 
     async def step(self) -> float:
         """Promotes up to 500 and answers the seconds until the next is due."""
-        pause = longest_pause(self._rate.profile).bulk_ready_ms
+        pause = self._rate.profiles.longest_pause_ms()
         promoted = await promote(self._queue, _BATCH, pause, self._open_timeout_ms)
         _promoted.inc(promoted.moved)
         _leases.inc(promoted.leases_ended)

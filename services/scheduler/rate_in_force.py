@@ -7,25 +7,26 @@ from typing import Any
 import structlog
 
 from shared.endpoints.pacing import RateProfile
+from shared.endpoints.profiles import Profiles, profiles_of
 
 log = structlog.get_logger()
 
 
 class RateInForce:
-    """``redis_rebuild`` reads the changes every second and tells them here; others read ``profile``."""
+    """``redis_rebuild`` reads the changes every second and tells them here; others read ``profiles``."""
 
     def __init__(self, defaults: RateProfile) -> None:
         self._defaults = defaults
         self._changes: dict[str, Any] = {}
-        self.profile = defaults
+        self.profiles = Profiles(defaults)
 
     def apply(self, changes: dict[str, Any]) -> None:
         if changes == self._changes:
             return
         self._changes = dict(changes)
         try:
-            self.profile = self._defaults.with_changes(changes)
+            self.profiles = profiles_of(self._defaults, changes)
         except ValueError as error:
             # A newer gateway may know values that we do not; better our defaults than none.
             log.error("rate profile not understood", reason=str(error))
-            self.profile = self._defaults
+            self.profiles = Profiles(self._defaults)

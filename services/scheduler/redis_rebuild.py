@@ -100,13 +100,16 @@ class RedisRebuild:
         if await published_profile(self._queue) != (version, text):
             await publish_profile(self._queue, text, version)
 
+    def _most_of_history(self) -> int:
+        """Attempts of an account that its next pause may depend on."""
+        return max(1, *(burst_limit(self._rate.profiles.of(endpoint)) for endpoint in self._endpoints))
+
     async def _state(self, control: Control, epoch: int) -> RebuiltState:
-        profile = self._rate.profile
         in_use = await slots_in_use(self._database, self._endpoints)
         caps = await caps_of_accounts(self._database, self._rate, self._endpoints, self._reserve)
         capped = [endpoint for endpoint in self._endpoints if caps[endpoint] != Caps()]
         lately = await sends_of_last_day(self._database, capped)
-        history = await recent_attempts(self._database, self._endpoints, max(1, burst_limit(profile)))
+        history = await recent_attempts(self._database, self._endpoints, self._most_of_history())
         suspended = await suspended_endpoints(self._database)
         text, version = published_form(control.rate_profile)
         now = await clock_ms(self._queue)
@@ -116,6 +119,7 @@ class RedisRebuild:
         sends: dict[str, dict[str, int]] = {}
         states: dict[str, dict[str, str]] = {}
         for endpoint in self._endpoints:
+            profile = self._rate.profiles.of(endpoint)
             # An attempt under way is the account's latest, whatever it comes to.
             under_way = in_use.get(endpoint, {})
             pause = pause_by_history(

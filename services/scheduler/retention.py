@@ -8,6 +8,7 @@ from prometheus_client import Counter
 from shared.database.connection import Database
 from shared.database.idempotency import prune_answers
 from shared.database.retention import drop_old_partitions, ensure_partitions, forget_dropped
+from shared.database.unknown import forget_unknown
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import clock_ms
 
@@ -42,6 +43,8 @@ class Retention:
                 _dropped.inc(len(months))
                 log.warning("months dropped", months=months)
             while await forget_dropped(self._database, _BATCH):
+                pass
+            while await forget_unknown(self._database, _BATCH) == _BATCH:
                 pass
         while await prune_answers(self._database, self._answer_seconds, _BATCH) == _BATCH:
             pass

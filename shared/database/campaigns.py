@@ -38,9 +38,9 @@ class OwnedMediaGone(PacelineError):
 
 @dataclass(frozen=True, slots=True)
 class NewCampaign:
-    """``content`` are the sender's fields, the same for all; without ``expires_at`` it expires ``expires_after`` seconds
-    from now. ``phones``: one or more, each once. ``rejected`` and ``duplicates`` are recipients that were left out.
-    ``keyed``: the answer to be kept under an Idempotency-Key."""
+    """``content`` are the sender's fields, the same for all. It is scheduled until ``send_at``; without ``expires_at`` it
+    expires ``expires_after`` seconds after that, or from now. ``phones``: one or more, each once. ``rejected`` and
+    ``duplicates`` are recipients that were left out. ``keyed``: the answer to be kept under an Idempotency-Key."""
 
     token: UUID
     kind: Kind
@@ -56,6 +56,7 @@ class NewCampaign:
     expires_at: datetime | None
     expires_after: float
     keyed: Keyed | None = None
+    send_at: datetime | None = None
 
 
 async def insert_campaign(database: Database, campaign: NewCampaign, chunk_size: int) -> None:
@@ -92,6 +93,7 @@ async def insert_campaign(database: Database, campaign: NewCampaign, chunk_size:
             rows.last_id,
             campaign.expires_at,
             campaign.expires_after,
+            campaign.send_at,
         )
         await connection.copy_records_to_table(
             "chunks",
@@ -218,13 +220,19 @@ async def failure_reasons(database: Database, campaign: Row, limit: int) -> list
     return [(row["reason"], row["messages"]) for row in rows]
 
 
+async def start_campaigns(database: Database, limit: int) -> list[UUID]:
+    """Lets up to ``limit`` scheduled campaigns run whose time has come; their tokens. Raises DatabaseUnavailable."""
+    return [row["token"] for row in await database.fetch(_SQL["start"], limit)]
+
+
 async def pause_campaign(database: Database, token: UUID) -> CampaignStatus | None:
     """The status afterwards, ``paused`` unless it is over; None: there is none. Raises DatabaseUnavailable."""
     return _status(await database.fetchval(_SQL["pause"], token))
 
 
 async def resume_campaign(database: Database, token: UUID) -> CampaignStatus | None:
-    """The status afterwards; only a paused one changes. None: there is none. Raises DatabaseUnavailable."""
+    """The status afterwards; only a paused one changes, to ``scheduled`` where its time has not come yet. None: there is
+    none. Raises DatabaseUnavailable."""
     return _status(await database.fetchval(_SQL["resume"], token))
 
 

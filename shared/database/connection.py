@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Connection = PoolConnectionProxy[asyncpg.Record]
 
 _SQL = Path(__file__).parent / "sql"
-SCHEMA = "0007_idempotency.sql"
+SCHEMA = "0008_receipts_and_optouts.sql"
 """The newest migration that the services need; the images do not hold the migrations themselves."""
 _CONNECT_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 15.0
@@ -125,6 +125,12 @@ class Database:
                 yield connection
         except _REPEATABLE as error:
             raise DatabaseUnavailable(f"Postgres: {type(error).__name__}, to be repeated") from error
+        except asyncpg.InternalClientError as error:
+            # Postgres has said on an idle connection that it ends it, and the end itself has not come yet. Taken for an error
+            # of ours it lost verdicts that only had to be written again.
+            if not str(error).startswith("cannot switch to state"):
+                raise
+            raise DatabaseUnavailable("Postgres: it is ending this connection") from error
         except (
             OSError,
             TimeoutError,

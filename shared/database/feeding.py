@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -33,7 +33,8 @@ class FeedStream:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedChunk:
-    """Ours until ``until``, to be enqueued for ``epoch``."""
+    """Ours until ``until``, to be enqueued for ``epoch``. ``skipped``: only messages of these accounts' contacts are wanted,
+    each from the given one on; empty: all that wait."""
 
     campaign: UUID
     number: int
@@ -42,6 +43,7 @@ class ClaimedChunk:
     until: datetime
     stream: FeedStream
     epoch: int
+    skipped: dict[str, UUID]
 
 
 async def feedable_streams(database: Database) -> list[FeedStream]:
@@ -49,9 +51,12 @@ async def feedable_streams(database: Database) -> list[FeedStream]:
     return [FeedStream(Lane(row["lane"]), row["endpoint"]) for row in await database.fetch(_SQL["feedable_streams"])]
 
 
-async def claim_chunk(database: Database, full: Collection[FeedStream], lease_seconds: float) -> ClaimedChunk | None:
-    """The next chunk that goes to none of the ``full`` streams; None: there is none. Raises DatabaseUnavailable."""
-    row = await database.fetchrow(_SQL["claim_chunk"], [stream.name for stream in full], lease_seconds)
+async def claim_chunk(
+    database: Database, full: Collection[FeedStream], lease_seconds: float, room: Collection[str] = ()
+) -> ClaimedChunk | None:
+    """The next chunk that goes to none of the ``full`` streams, or that has skipped an endpoint of ``room``; None: there is
+    none. Raises DatabaseUnavailable."""
+    row = await database.fetchrow(_SQL["claim_chunk"], [stream.name for stream in full], lease_seconds, list(room))
     if row is None:
         return None
     return ClaimedChunk(
@@ -62,22 +67,27 @@ async def claim_chunk(database: Database, full: Collection[FeedStream], lease_se
         until=row["feeding_until"],
         stream=FeedStream(Lane(row["lane"]), row["endpoint"]),
         epoch=row["epoch"],
+        skipped={endpoint: UUID(first) for endpoint, first in row["skipped"].items()},
     )
 
 
 async def waiting_entries(database: Database, chunk: ClaimedChunk) -> list[Entry]:
-    """The entries of the chunk's messages that have not begun, in order; retries have a ``due`` row of their own. Raises
-    DatabaseUnavailable."""
-    rows = await database.fetch(_SQL["waiting_rows"], chunk.campaign, chunk.first_id, chunk.last_id)
+    """The entries of the chunk's messages that have not begun, in order, bound to the account that the caller chose or,
+    unless chosen, that talked to the recipient last; retries have a ``due`` row of their own. Raises DatabaseUnavailable."""
+    first = min(chunk.skipped.values(), default=chunk.first_id)
+    rows = await database.fetch(_SQL["waiting_rows"], chunk.campaign, first, chunk.last_id)
     entries = []
     for row in rows:
         endpoint = row["chosen_endpoint"] or chunk.stream.endpoint
+        sticky = "" if endpoint else row["talked_to_by"] or ""
+        if chunk.skipped and not (sticky in chunk.skipped and row["id"] >= chunk.skipped[sticky]):
+            continue
         entries.append(
             Entry(
                 message=row["id"],
                 attempt=row["attempt"] + 1,
                 lane=chunk.stream.lane,
-                endpoint=endpoint,
+                endpoint=endpoint or sticky,
                 chosen=bool(endpoint),
                 crashes=row["crashes"],
             )
@@ -85,9 +95,11 @@ async def waiting_entries(database: Database, chunk: ClaimedChunk) -> list[Entry
     return entries
 
 
-async def mark_fed(database: Database, chunk: ClaimedChunk) -> bool:
-    """False: it was asked for again meanwhile, and will be fed again. Raises DatabaseUnavailable."""
-    status = await database.execute(_SQL["mark_fed"], chunk.campaign, chunk.number, chunk.until)
+async def mark_fed(database: Database, chunk: ClaimedChunk, skipped: Mapping[str, UUID]) -> bool:
+    """``skipped``: endpoints whose stream was full, with the first message of each that was left out. False: the chunk was
+    asked for again meanwhile, and will be fed again. Raises DatabaseUnavailable."""
+    left = {endpoint: str(first) for endpoint, first in skipped.items()}
+    status = await database.execute(_SQL["mark_fed"], chunk.campaign, chunk.number, chunk.until, left)
     return status == "UPDATE 1"
 
 

@@ -28,8 +28,9 @@ _OLDER_THAN_ALL = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A single send. ``content`` are the sender's fields as the caller gave them; without ``expires_at`` it expires
-    ``expires_after`` seconds from now by the clock of Postgres. ``keyed``: the answer to be kept under an Idempotency-Key."""
+    """A single send, to begin at ``send_at`` or at once. ``content`` are the sender's fields as the caller gave them;
+    without ``expires_at`` it expires ``expires_after`` seconds after that by the clock of Postgres. ``keyed``: the answer
+    to be kept under an Idempotency-Key."""
 
     id: UUID
     lane: Lane
@@ -44,6 +45,7 @@ class NewMessage:
     expires_at: datetime | None
     expires_after: float
     keyed: Keyed | None = None
+    send_at: datetime | None = None
 
 
 async def insert_messages(database: Database, messages: Sequence[NewMessage]) -> set[UUID]:
@@ -69,6 +71,7 @@ async def insert_messages(database: Database, messages: Sequence[NewMessage]) ->
         [one and one.answer.request for one in keyed],
         [one and one.answer.status for one in keyed],
         [one and one.answer.body for one in keyed],
+        [message.send_at for message in messages],
     )
     return {row["id"] for row in rows}
 

@@ -41,7 +41,11 @@ class OptOut:
 
 def _opt_out(row: Any) -> OptOut:
     return OptOut(
-        row["phone_key"], row["phone"] or row["phone_key"], Scope(row["scope"]), Source(row["source"]), row["created_at"]
+        row["phone_key"],
+        row["phone"] or row["phone_key"],
+        Scope(row["scope"]),
+        Source(row["source"]),
+        row["created_at"],
     )
 
 

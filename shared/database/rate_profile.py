@@ -22,12 +22,31 @@ async def read_changes(database: Database) -> dict[str, Any]:
     return dict(await database.fetchval(_SQL["changes"]))
 
 
-async def update_changes(database: Database, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Replaces the changes by what ``change`` makes of them, one caller after the other; what it raises changes nothing.
-    Raises DatabaseUnavailable."""
+async def read_published(database: Database) -> dict[str, Any]:
+    """The changes for all with, under the key ``endpoints``, those of single endpoints. Raises DatabaseUnavailable."""
+    return dict(await database.fetchval(_SQL["published"]))
+
+
+async def update_changes(
+    database: Database, change: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Replaces the changes for all by what ``change`` makes of them, given all that is published as well, one caller after
+    the other; what it raises changes nothing. Raises DatabaseUnavailable."""
     async with database.transaction() as connection:
-        changes = change(dict(await connection.fetchval(_SQL["lock_changes"])))
+        before = dict(await connection.fetchval(_SQL["lock_changes"]))
+        changes = change(before, dict(await connection.fetchval(_SQL["published"])))
         await connection.execute(_SQL["store_changes"], changes)
+        return changes
+
+
+async def update_endpoint(
+    database: Database, endpoint: str, change: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """The same for one endpoint; ``change`` is given its changes and those for all. Raises DatabaseUnavailable."""
+    async with database.transaction() as connection:
+        for_all = dict(await connection.fetchval(_SQL["lock_changes"]))
+        changes = change(dict(await connection.fetchval(_SQL["lock_endpoint"], endpoint)), for_all)
+        await connection.execute(_SQL["store_endpoint"], endpoint, changes)
         return changes
 
 

@@ -14,6 +14,7 @@ from shared.database.connection import Database, load_statements
 from shared.messages import Receipt
 
 _SQL = load_statements("receipts")
+_BATCH = 500  # ids joined at a time, since their rows stay locked meanwhile; webhooks have few
 _SAMPLE = 500  # messages of an account that are looked at for its share of undelivered ones; 5 ms
 
 
@@ -22,7 +23,11 @@ async def record_receipts(
 ) -> int:
     """Writes ``delivered`` or ``read`` for these ids; ``endpoint``: who reported it, '' where that is not known. Answers how
     many messages changed. May be repeated. Raises DatabaseUnavailable."""
-    return int(await database.fetchval(_SQL["record"], shard, list(whatsapp_ids), endpoint, receipt.value))
+    changed = 0
+    for start in range(0, len(whatsapp_ids), _BATCH):
+        batch = list(whatsapp_ids[start : start + _BATCH])
+        changed += await database.fetchval(_SQL["record"], shard, batch, endpoint, receipt.value)
+    return changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,14 @@ async def withdraw(queue: QueueConnection, endpoint: str, reason: str) -> bool:
     return bool(await queue.run("withdraw", "", queue.keys.prefix, endpoint, reason, WITHDRAWN_UNTIL))
 
 
+async def distrust(
+    queue: QueueConnection, endpoint: str, reason: str, trial_after_ms: int, now_ms: int | None = None
+) -> bool:
+    """Opens the breaker of an endpoint, if it is closed; answers whether it was. Raises QueueUnavailable."""
+    now = "" if now_ms is None else now_ms
+    return bool(await queue.run("distrust", now, queue.keys.prefix, endpoint, reason, trial_after_ms))
+
+
 async def clock_ms(queue: QueueConnection) -> int:
     """Now by the clock of Redis, ms since 1970."""
     second, micro = await queue.ask("TIME")
@@ -175,8 +183,11 @@ async def epoch_is_current(queue: QueueConnection, epoch: int) -> bool:
     return bool(number == str(epoch) and run_id == server["run_id"])
 
 
-async def limit(queue: QueueConnection, endpoint: str, caps: Caps, now_ms: int | None = None) -> bool:
-    """Sets the caps of an endpoint; answers whether that changed anything. Raises QueueUnavailable."""
+async def limit(
+    queue: QueueConnection, endpoint: str, caps: Caps, sent_ago_ms: Sequence[int] = (), now_ms: int | None = None
+) -> bool:
+    """Sets the caps of an endpoint; answers whether that changed anything. ``sent_ago_ms``: what it sent in the last day,
+    heeded where it had no cap before. Raises QueueUnavailable."""
     changed = await queue.run(
         "limit",
         "" if now_ms is None else now_ms,
@@ -186,6 +197,7 @@ async def limit(queue: QueueConnection, endpoint: str, caps: Caps, now_ms: int |
         caps.day,
         caps.bulk_hour,
         caps.bulk_day,
+        orjson.dumps(list(sent_ago_ms)).decode(),
     )
     return bool(changed)
 

@@ -1,4 +1,5 @@
-"""Who may call: Basic login, compared in constant time; nothing that a foreign page makes a browser send.
+"""Who may call: Basic login, compared in constant time, wrong ones throttled by address; nothing that a foreign page makes a
+browser send.
 
 Browsers add a Basic login to any request by themselves, so a page elsewhere could post a form here. A request that changes
 something is refused when its Origin or Sec-Fetch-Site says that it comes from another site, unless that is allowed.
@@ -10,16 +11,21 @@ import base64
 import binascii
 import hashlib
 import hmac
+import ipaddress
+import math
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import Counter
 
 from shared.runtime.envelope import ApiError, answer
+from shared.runtime.login_throttle import LoginThrottle, client_address
 from shared.settings import ListenSettings
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
+_failed_logins = Counter("paceline_failed_logins_total", "Requests with a wrong login")
 CALLER = web.RequestKey("caller", str)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -35,18 +41,35 @@ def caller_of(request: web.Request) -> str:
 
 
 def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
-    """Answers whether a request carries the login of the settings, or none is asked for."""
+    """Answers whether a request carries the login of the settings, or none is asked for. Raises ApiError 429 where its
+    address has tried too many wrong ones; a right one is not looked at then either, or guessing would go on."""
     user = _digest(settings.dashboard_username)
     password = _digest(settings.dashboard_password.get_secret_value())
+    trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
+    throttle = LoginThrottle()
 
     def carries_login(request: web.Request) -> bool:
         if not settings.enable_auth:
             return True
-        given = _basic_login(request.headers.get("Authorization", ""))
+        header = request.headers.get("Authorization", "")
+        if not header:
+            return False
+        address = client_address(request, trusted)
+        if wait := throttle.wait(address):
+            raise ApiError(
+                429,
+                "TOO_MANY_REQUESTS",
+                "too many wrong logins from this address",
+                headers={"Retry-After": str(math.ceil(wait))},
+            )
+        given = _basic_login(header)
         # Both are compared, whichever is wrong, so that the time tells nothing.
         right = hmac.compare_digest(_digest(given[0]), user) & hmac.compare_digest(_digest(given[1]), password)
         if right:
             request[CALLER] = settings.dashboard_username
+        else:
+            throttle.failed(address)
+            _failed_logins.inc()
         return right
 
     return carries_login

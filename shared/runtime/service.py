@@ -22,6 +22,7 @@ from aiohttp.typedefs import Middleware
 from shared.errors import SettingError
 from shared.observability.logs import configure_logs
 from shared.observability.metrics import metrics_handler
+from shared.runtime.response_headers import add_security_headers
 from shared.settings import ListenSettings, LogSettings, load, seconds
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ def new_application(
     app[SERVICE_NAME] = name
     app[READY_CHECKS] = []
     app[STOPPING] = asyncio.Event()
+    app.on_response_prepare.append(add_security_headers)
     if health:
         app.router.add_get("/health", _health)
     app.router.add_get("/ready", _ready)

@@ -42,6 +42,24 @@ async def test_figures_are_live(watched: Watched, services_queue: QueueConnectio
     assert watched.complaints == []
 
 
+async def test_an_account_is_suspended_with_a_reason_and_resumed(watched: Watched, store: Database) -> None:
+    page, card = watched.page, watched.page.locator(".account").nth(1)
+    await card.get_by_role("button", name="Suspend").click()
+    await page.locator("#confirm-reason").fill("the phone is lost")
+    await page.locator("#confirm-yes").click()
+    await expect(card).to_contain_text("the phone is lost")
+    await expect(card).to_contain_text("Suspended")
+    suspended = await store.fetch("select id, suspend_reason from endpoints where suspended_at is not null")
+    assert [tuple(row) for row in suspended] == [(ACCOUNT_IDS[1], "the phone is lost")]
+    await card.get_by_role("button", name="Resume").click()
+    await expect(page.locator("#accounts-told")).to_contain_text("put on trial")
+    # No scheduler is there to ask the account, so an operator does without a trial.
+    await card.get_by_role("button", name="Reset breaker").click()
+    await expect(card).to_contain_text("Healthy")
+    await expect(card.get_by_role("button", name="Suspend")).to_be_visible()
+    assert watched.complaints == []
+
+
 async def test_accounts_with_their_breakers(watched: Watched, services_queue: QueueConnection, store: Database) -> None:
     page = watched.page
     await expect(page.locator(".account")).to_have_count(3)

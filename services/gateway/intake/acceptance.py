@@ -2,7 +2,7 @@
 
 Single sends that arrive together share one INSERT and one step in Redis (group commit); a lone one waits for nobody. An
 enqueue that fails changes nothing for the caller: the row is there, and a scheduler enqueues what has no entry. Campaigns
-are not enqueued here at all: a scheduler feeds their chunks while the queue has room.
+and sends for later are not enqueued here at all: a scheduler does it while the queue has room, or when it is time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Acceptance:
 
     async def _commit(self, batch: Sequence[NewMessage]) -> list[Exception | None]:
         refused = await insert_separately(self._database, batch)
-        committed = [message for message, error in zip(batch, refused, strict=True) if error is None]
+        committed = [
+            message for message, error in zip(batch, refused, strict=True) if error is None and message.send_at is None
+        ]
         try:
             await enqueue(self._queue, [Placement(_entry(message)) for message in committed])
         except QueueUnavailable as error:

@@ -1,7 +1,8 @@
 """The body of a request: JSON, urlencoded or multipart, as fields by name and at most one upload.
 
 A form's fields are lists of strings, a JSON body's are what JSON has; ``fields`` makes them alike. All of them together
-are bounded by MAX_BODY_SIZE, an upload by its own limit; both are counted while they stream in.
+are bounded by MAX_BODY_SIZE, an upload by its own limit; both are counted while they stream in. All of it has to arrive
+within BODY_TIMEOUT. A compressed body is refused before any of it is read, since few bytes could become many.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 from services.gateway.intake.uploads import Upload, receive_upload, too_large
 from shared.messages import Kind
@@ -23,6 +26,10 @@ from shared.runtime.envelope import ApiError, InvalidInput, read_json
 _PARSED_ON_THE_LOOP = 100_000  # bytes; about 1 ms
 _MAX_PARTS = 10_000
 _PART_READ_SIZE = 64 * 1024
+_PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
+
+BODY_SECONDS = web.AppKey("body_seconds", float)
+"""BODY_TIMEOUT."""
 
 
 @dataclass
@@ -36,17 +43,42 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Bytes of the fields and of the upload, at most; where uploads are kept meanwhile."""
+    """Bytes of the fields and of the upload, at most; where uploads are kept meanwhile; seconds until all has arrived."""
 
     fields: int
     upload: int
     root: Path
+    seconds: float
+
+
+@web.middleware
+async def refuse_compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """415 for a body with a Content-Encoding."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        reason = "a compressed body is not taken"
+        raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", reason, [("Content-Encoding", reason)])
+    return await handler(request)
+
+
+@asynccontextmanager
+async def arriving(seconds: float) -> AsyncIterator[None]:
+    """For reading a body. Raises ApiError 408 when that takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        reason = f"it did not arrive within {seconds:g} s"
+        # What still comes of it must not be taken for the next request.
+        raise ApiError(
+            408, "REQUEST_TIMEOUT", f"body: {reason}", [("body", reason)], headers={"Connection": "close"}
+        ) from None
 
 
 @asynccontextmanager
 async def received(request: web.Request, kind: Kind, limits: BodyLimits) -> AsyncIterator[Body]:
     """The body; its upload is removed from disk at the end of the context. Raises InvalidInput, ApiError."""
-    body = await _receive(request, kind, limits)
+    async with arriving(limits.seconds):
+        body = await _receive(request, kind, limits)
     try:
         yield body
     finally:
@@ -56,7 +88,7 @@ async def received(request: web.Request, kind: Kind, limits: BodyLimits) -> Asyn
 
 async def _receive(request: web.Request, kind: Kind, limits: BodyLimits) -> Body:
     if request.content_type == "application/json":
-        return Body(await read_json_object(request), form=False)
+        return Body(await _json_object(request), form=False)
     if request.content_type == "application/x-www-form-urlencoded":
         return Body(await _urlencoded(await _read(request)), form=True)
     if request.content_type == "multipart/form-data":
@@ -78,8 +110,16 @@ async def _read(request: web.Request) -> bytes:
         raise too_large("body", request.client_max_size) from None
 
 
-async def read_json_object(request: web.Request) -> dict[str, Any]:
-    """The body as a JSON object; an empty body is an empty one. Raises InvalidInput, ApiError 413 naming the body."""
+async def read_json_object(request: web.Request, required: bool = False) -> dict[str, Any]:
+    """The body as a JSON object; no body is an empty one unless it is ``required``. Raises InvalidInput; ApiError 413 and
+    408 naming the body."""
+    if required and not request.body_exists:
+        raise InvalidInput(("body", "a JSON object is wanted"))
+    async with arriving(request.app[BODY_SECONDS]):
+        return await _json_object(request)
+
+
+async def _json_object(request: web.Request) -> dict[str, Any]:
     raw = await _read(request)
     if not raw:
         return {}
@@ -110,7 +150,7 @@ async def _multipart(request: web.Request, kind: Kind, limits: BodyLimits) -> Bo
     try:
         try:
             await _read_parts(request, body, kind, limits)
-        except (ValueError, AssertionError, RuntimeError, web.HTTPBadRequest) as error:
+        except (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.HTTPBadRequest) as error:
             # What the parser raises for a body that is not multipart or ends before its last boundary.
             raise InvalidInput(("body", f"it is not complete multipart/form-data: {error}"[:200])) from None
         except ClientPayloadError as error:
@@ -133,6 +173,10 @@ async def _read_parts(request: web.Request, body: Body, kind: Kind, limits: Body
         if not isinstance(part, BodyPartReader) or not part.name:
             raise InvalidInput(("body", "each part must be a field with a name"))
         name = part.name.removesuffix("[]")
+        if part.headers.get("Content-Encoding") or (
+            part.headers.get("Content-Transfer-Encoding", "").strip().lower() not in _PLAIN_ENCODINGS
+        ):
+            raise InvalidInput((name, "an encoded part is not taken; send it as it is"))
         if name == kind.value and kind is not Kind.MESSAGE:
             if body.upload is not None:
                 raise InvalidInput((name, "one file is wanted"))

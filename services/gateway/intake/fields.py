@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -23,6 +23,7 @@ _BOOLEANS = frozenset({"view_once", "compress", "hd", "is_forwarded"})
 _NUMBERS = frozenset({"duration"})
 _LISTS = frozenset({"mentions", "phone"})
 _TEXTS = frozenset({"message", "caption"})
+_LATEST_SEND = timedelta(days=366)
 _TRUE = frozenset({"true", "1", "on"})
 _FALSE = frozenset({"false", "0", "off"})
 
@@ -35,6 +36,7 @@ class Wish:
     reference: str | None
     endpoint: str | None
     on_unknown: OnUnknown | None
+    send_at: datetime | None
     expires_at: datetime | None
     lane: Lane | None
 
@@ -125,11 +127,13 @@ _REASONS = {
 
 
 def checked(model: type[M], values: dict[str, Any]) -> M:
-    """The values as ``model``. Raises InvalidInput naming every field that is wrong."""
+    """The values as ``model``; null counts as not given. Raises InvalidInput naming every field that is wrong."""
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    given = {name: value for name, value in values.items() if value is not None or name not in known}
     try:
-        return model.model_validate({name: value for name, value in values.items() if value is not None})
+        return model.model_validate(given)
     except ValidationError as error:
-        raise InvalidInput(*_named(error, model.model_fields)) from None
+        raise InvalidInput(*_named(error, known)) from None
 
 
 def _named(error: ValidationError, known: Iterable[str]) -> list[tuple[str, str]]:
@@ -153,13 +157,15 @@ def read_wish(kind: Kind, values: dict[str, Any], endpoints: dict[str, Endpoint]
     """Checks what was given for a message of ``kind``. Raises InvalidInput naming every field that is wrong."""
     _check_media(kind, values, uploaded)
     known = checked(FIELDS_OF[kind], values)
+    send_at, expires_at = _times(known.send_at, known.expires_at)
     given = known.model_dump(exclude_unset=True)
     return Wish(
         content={name: value for name, value in given.items() if name not in OPTIONS},
         reference=known.reference or None,
         endpoint=_chosen(known.endpoint, endpoints.values()) if known.endpoint else None,
         on_unknown=OnUnknown(known.on_unknown) if known.on_unknown else None,
-        expires_at=_moment("expires_at", known.expires_at) if known.expires_at else None,
+        send_at=send_at,
+        expires_at=expires_at,
         lane=Lane(known.lane) if known.lane else None,
     )
 
@@ -189,6 +195,16 @@ def _chosen(given: str, endpoints: Iterable[Endpoint]) -> str:
     if len(found) > 1:
         raise InvalidInput(("endpoint", f"several accounts have it: {', '.join(sorted(found))}; give the id of one"))
     return found.pop()
+
+
+def _times(send_at: str | None, expires_at: str | None) -> tuple[datetime | None, datetime | None]:
+    sent = _moment("send_at", send_at) if send_at else None
+    expired = _moment("expires_at", expires_at) if expires_at else None
+    if sent is not None and sent > datetime.now(UTC) + _LATEST_SEND:
+        raise InvalidInput(("send_at", f"it is more than {_LATEST_SEND.days} days ahead"))
+    if sent is not None and expired is not None and expired <= sent:
+        raise InvalidInput(("expires_at", "it must be after send_at"))
+    return sent, expired
 
 
 def _moment(field: str, text: str) -> datetime:

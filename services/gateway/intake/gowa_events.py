@@ -97,7 +97,9 @@ def _text(source: Mapping[str, Any], body: object, replied_to: object, said_at: 
     # In a chat of two the chat is the other one, also where the sender is given by its hidden id.
     match = _PERSON_ID.fullmatch(sender) or _PERSON_ID.fullmatch(chat)
     replied = _string(replied_to)
-    return InboundText(text, match[1] + PERSON if match else "", replied if len(replied) <= _MAX_ID else "", _moment(said_at))
+    return InboundText(
+        text, match[1] + PERSON if match else "", replied if len(replied) <= _MAX_ID else "", _moment(said_at)
+    )
 
 
 def _moment(value: object) -> datetime | None:

@@ -1,4 +1,5 @@
-"""GET /api/campaigns, /api/campaigns/{token} and its messages; POST …/pause, /resume, /cancel, /retry."""
+"""GET /api/campaigns, /api/campaigns/{token} and its messages; POST …/pause, /resume, /cancel, /retry,
+/resolve."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from aiohttp import web
 from services.gateway.app_keys import DATABASE, ENDPOINTS, FAILURE_REASONS, SHARD
 from services.gateway.intake.bodies import read_json_object
 from services.gateway.intake.fields import checked
-from services.gateway.routes.messages import page_answer
+from services.gateway.routes.messages import page_answer, what_prevents_resending
 from services.gateway.routes.parameters import (
     campaign_cursor,
     limit_of,
@@ -26,7 +27,7 @@ from services.gateway.routes.parameters import (
     written_time,
 )
 from services.gateway.routes.rate_profile import profile_in_force
-from services.gateway.shapes import RetryRequest
+from services.gateway.shapes import ResolveCampaignRequest, RetryRequest
 from shared.database.campaigns import (
     Progress,
     campaign_progress,
@@ -40,6 +41,8 @@ from shared.database.campaigns import (
 )
 from shared.database.connection import Database
 from shared.database.messages import Row, campaign_messages
+from shared.database.unknown import Resolution
+from shared.database.unknown import resolve_campaign as resolve_unknown_of
 from shared.endpoints.pacing import expected_bulk_gap_ms
 from shared.messages import CampaignStatus
 from shared.runtime.envelope import ApiError, success
@@ -63,6 +66,7 @@ def _item(row: Row) -> dict[str, Any]:
         "receipts": {"delivered": row["delivered"], "read": row["read"]},
         "possible_duplicates": row["possible_duplicates"],
         "created_at": written_time(row["created_at"]),
+        "send_at": written_time(row["send_at"]),
         "expires_at": written_time(row["expires_at"]),
         "finished_at": written_time(row["finished_at"]),
     }
@@ -112,6 +116,8 @@ def _waiting(progress: Progress, usable: list[str]) -> str | None:
     row = progress.row
     if row["status"] == CampaignStatus.PAUSED:
         return "it is paused"
+    if row["status"] == CampaignStatus.SCHEDULED:
+        return f"it starts at {written_time(row['send_at'])}"
     if row["status"] != CampaignStatus.RUNNING:
         return None
     if row["lane"] in row["stopped_lanes"]:
@@ -146,7 +152,7 @@ async def list_campaign_messages(request: web.Request) -> web.Response:
 
 
 def _moving(
-    move: Callable[[Database, UUID], Awaitable[CampaignStatus | None]], wanted: CampaignStatus, verb: str
+    move: Callable[[Database, UUID], Awaitable[CampaignStatus | None]], verb: str, *wanted: CampaignStatus
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """A handler that moves a campaign into a status. Asking for the status that it has already is no error."""
 
@@ -155,7 +161,7 @@ def _moving(
         status = await move(request.app[DATABASE], token)
         if status is None:
             raise not_found("campaign")
-        if status is not wanted:
+        if status not in wanted:
             raise ApiError(409, f"CAMPAIGN_{status.upper()}", f"the campaign is {status} and cannot be {verb}")
         log.info(f"campaign {verb}", campaign=str(token), client=request.remote)
         return success(f"The campaign is {status}", {"campaign_token": str(token), "status": status})
@@ -163,9 +169,10 @@ def _moving(
     return handler
 
 
-pause = _moving(pause_campaign, CampaignStatus.PAUSED, "paused")
-resume = _moving(resume_campaign, CampaignStatus.RUNNING, "resumed")
-cancel = _moving(cancel_campaign, CampaignStatus.CANCELED, "canceled")
+pause = _moving(pause_campaign, "paused", CampaignStatus.PAUSED)
+# One whose time has not come yet goes on waiting for it.
+resume = _moving(resume_campaign, "resumed", CampaignStatus.RUNNING, CampaignStatus.SCHEDULED)
+cancel = _moving(cancel_campaign, "canceled", CampaignStatus.CANCELED)
 
 
 async def retry(request: web.Request) -> web.Response:
@@ -180,3 +187,21 @@ async def retry(request: web.Request) -> web.Response:
         raise ApiError(409, "MEDIA_GONE", "the campaign's media is deleted; send it as a new campaign")
     log.info("campaign retried", campaign=str(token), messages=retried, client=request.remote)
     return success(f"{retried} messages are queued again", {"campaign_token": str(token), "retried": retried})
+
+
+async def resolve(request: web.Request) -> web.Response:
+    token = path_id(request, "token", "campaign")
+    wish = checked(ResolveCampaignRequest, await read_json_object(request))
+    resolution = Resolution(wish.resolution)
+    with what_prevents_resending():
+        resolved = await resolve_unknown_of(request.app[DATABASE], token, resolution, wish.reason, request.app[SHARD])
+    if resolved is None:
+        raise not_found("campaign")
+    log.info(
+        "campaign resolved",
+        campaign=str(token),
+        messages=resolved,
+        resolution=resolution.value,
+        client=request.remote,
+    )
+    return success(f"{resolved} messages are resolved", {"campaign_token": str(token), "resolved": resolved})

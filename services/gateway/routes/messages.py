@@ -1,13 +1,17 @@
-"""GET /api/messages and /api/messages/{id}, POST /api/messages/{id}/cancel."""
+"""GET /api/messages and /api/messages/{id}, POST /api/messages/{id}/cancel and /resolve."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from aiohttp import web
 
 from services.gateway.app_keys import DATABASE, SHARD
+from services.gateway.intake.bodies import read_json_object
+from services.gateway.intake.fields import checked
 from services.gateway.routes.parameters import (
     limit_of,
     message_cursor,
@@ -17,7 +21,9 @@ from services.gateway.routes.parameters import (
     status_of,
     written_time,
 )
+from services.gateway.shapes import ResolveRequest
 from shared.database.messages import MessagePage, Row, cancel_message, message_with_attempts, newest_messages
+from shared.database.unknown import CampaignCanceled, MediaGone, Resolution, resolve_message, unknown_messages
 from shared.messages import Status
 from shared.runtime.envelope import ApiError, success
 
@@ -53,9 +59,15 @@ def page_answer(page: MessagePage) -> web.Response:
 
 async def list_messages(request: web.Request) -> web.Response:
     refuse_unknown(request, "status", "cursor", "limit")
-    return page_answer(
-        await newest_messages(request.app[DATABASE], status_of(request), message_cursor(request), limit_of(request))
+    database, status, cursor, limit = (
+        request.app[DATABASE],
+        status_of(request),
+        message_cursor(request),
+        limit_of(request),
     )
+    if status is Status.UNKNOWN:
+        return page_answer(await unknown_messages(database, cursor, limit))
+    return page_answer(await newest_messages(database, status, cursor, limit))
 
 
 async def show_message(request: web.Request) -> web.Response:
@@ -70,6 +82,7 @@ async def show_message(request: web.Request) -> web.Response:
         "chosen_endpoint": row["chosen_endpoint"],
         "possible_duplicate": row["possible_duplicate"],
         "changed_at": written_time(row["changed_at"]),
+        "send_at": written_time(row["send_at"]),
         "expires_at": written_time(row["expires_at"]),
         "attempts": [
             {
@@ -100,3 +113,29 @@ async def cancel(request: web.Request) -> web.Response:
     if status == Status.CANCELED:
         return success("The message was canceled before", {"message_id": str(message), "status": status})
     raise ApiError(409, "NOT_WAITING", f"the message is {status}; only one that waits can be canceled")
+
+
+@contextmanager
+def what_prevents_resending() -> Iterator[None]:
+    """Turns it into an answer."""
+    try:
+        yield
+    except CampaignCanceled as error:
+        raise ApiError(409, "CAMPAIGN_CANCELED", str(error)) from None
+    except MediaGone as error:
+        raise ApiError(409, "MEDIA_GONE", str(error)) from None
+
+
+async def resolve(request: web.Request) -> web.Response:
+    message = path_id(request, "id", "message")
+    resolution = Resolution(checked(ResolveRequest, await read_json_object(request)).resolution)
+    with what_prevents_resending():
+        found = await resolve_message(request.app[DATABASE], message, resolution, request.app[SHARD])
+    if found is None:
+        raise not_found("message")
+    status, changed = found
+    if not changed and status != resolution.value:
+        raise ApiError(409, "NOT_UNKNOWN", f"the message is {status}; only one that is unknown can be resolved")
+    if changed:
+        log.info("message resolved", message=str(message), resolution=resolution.value, client=request.remote)
+    return success(f"The message is {status}", {"message_id": str(message), "status": status.value})

@@ -14,8 +14,9 @@ from aiohttp import web
 
 from services.gateway.app_keys import DATABASE, DEFAULT_PROFILE, QUEUE
 from services.gateway.intake.bodies import read_json_object
-from shared.database.rate_profile import published_form, read_changes, update_changes
+from shared.database.rate_profile import published_form, read_changes, read_published, update_changes
 from shared.endpoints.pacing import RateProfile, expected_bulk_gap_ms
+from shared.endpoints.profiles import ENDPOINTS
 from shared.errors import QueueUnavailable
 from shared.queue.upkeep import publish_profile, published_profile
 from shared.runtime.background_loop import BackgroundLoop
@@ -25,7 +26,8 @@ log = structlog.get_logger()
 _FOLLOW_INTERVAL = 10.0
 
 
-def _with_changes(defaults: RateProfile, changes: dict[str, Any]) -> RateProfile:
+def with_changes(defaults: RateProfile, changes: dict[str, Any]) -> RateProfile:
+    """Raises InvalidInput, which names the field."""
     try:
         return defaults.with_changes(changes)
     except ValueError as error:
@@ -44,7 +46,7 @@ async def profile_in_force(app: web.Application) -> RateProfile:
 
 
 def _answer(defaults: RateProfile, changes: dict[str, Any], message: str) -> web.Response:
-    profile = _with_changes(defaults, changes)
+    profile = with_changes(defaults, changes)
     gap = expected_bulk_gap_ms(profile)
     return success(
         message,
@@ -63,27 +65,38 @@ async def show_rate_profile(request: web.Request) -> web.Response:
 
 
 async def change_rate_profile(request: web.Request) -> web.Response:
-    asked = await read_json_object(request)
+    asked = await read_json_object(request, required=True)
     defaults = request.app[DEFAULT_PROFILE]
     default_values = asdict(defaults)
 
-    def change(before: dict[str, Any]) -> dict[str, Any]:
+    def change(before: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
         after = before | {name: default_values.get(name) if value is None else value for name, value in asked.items()}
-        _with_changes(defaults, after)
+        usual = with_changes(defaults, after)
+        for endpoint, of_endpoint in published.get(ENDPOINTS, {}).items():
+            try:
+                usual.with_changes(of_endpoint)
+            except ValueError as error:
+                field, _, reason = str(error).partition(": ")
+                raise InvalidInput((field, f"with what endpoint {endpoint} has of its own: {reason}")) from None
         return {name: value for name, value in after.items() if value != default_values[name]}
 
     changes = await update_changes(request.app[DATABASE], change)
     log.info("rate profile changed", changes=changes, client=request.remote)
+    await publish(request.app)
+    return _answer(defaults, changes, "The rate profile is changed")
+
+
+async def publish(app: web.Application) -> None:
+    """Tells the dispatchers of a change, if Redis can be reached; otherwise the loop does. Raises DatabaseUnavailable."""
     try:
-        await _publish(request.app)
+        await _publish(app)
     except QueueUnavailable as error:
         log.warning("rate profile not published yet", reason=str(error))
-    return _answer(defaults, changes, "The rate profile is changed")
 
 
 async def _publish(app: web.Application) -> None:
     """Writes the copy in Redis if it is another one. Raises QueueUnavailable, DatabaseUnavailable."""
-    text, version = published_form(await read_changes(app[DATABASE]))
+    text, version = published_form(await read_published(app[DATABASE]))
     published, _ = await published_profile(app[QUEUE])
     if published != version:
         await publish_profile(app[QUEUE], text, version)

@@ -39,10 +39,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the body holds, not judged yet but in its form: ``errors`` are what could not even be read."""
+    """What the body holds, not judged yet but in its form: ``errors`` are what could not even be read, and ``values`` is
+    None then."""
 
     phones: list[object]
-    values: dict[str, Any]
+    values: dict[str, Any] | None
     errors: list[tuple[str, str]]
 
 
@@ -61,7 +62,7 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
         key = key_of(request)
         async with received(request, kind, _limits(kind, request.app[SETTINGS])) as body:
             asked = _take(body, request.app[SETTINGS].max_recipients)
-            if key is None or asked.errors:
+            if key is None or asked.errors or asked.values is None:
                 return await _accept(request, kind, asked, body.upload, None)
             digest = await _off_the_loop(len(asked.phones), digest_of, kind, asked.phones, asked.values, body.upload)
             claim = _Claim(key, digest)
@@ -91,12 +92,12 @@ async def _off_the_loop(phones: int, call: Callable[..., T], *arguments: Any) ->
 
 def _limits(kind: Kind, settings: GatewaySettings) -> BodyLimits:
     upload = {Kind.MESSAGE: 0, Kind.IMAGE: settings.max_image_size, Kind.FILE: settings.max_file_size}[kind]
-    return BodyLimits(settings.max_body_size, upload, Path(settings.file_storage_root))
+    return BodyLimits(settings.max_body_size, upload, Path(settings.file_storage_root), seconds(settings.body_timeout))
 
 
 def _take(body: Body, limit: int) -> _Asked:
     phones: list[object] = []
-    values: dict[str, Any] = {}
+    values: dict[str, Any] | None = None
     errors: list[tuple[str, str]] = []
     try:
         phones = take_phones(body.fields, body.form, limit)
@@ -122,10 +123,11 @@ async def _read(request: web.Request, kind: Kind, asked: _Asked, uploaded: bool)
                 for phone, reason in recipients.rejected[:_ERRORS_SHOWN]
             ]
     wish = None
-    try:
-        wish = read_wish(kind, asked.values, request.app[ENDPOINTS], uploaded)
-    except InvalidInput as error:
-        errors += [one for one in error.errors if one[0] not in {name for name, _ in errors}]
+    if asked.values is not None:
+        try:
+            wish = read_wish(kind, asked.values, request.app[ENDPOINTS], uploaded)
+        except InvalidInput as error:
+            errors += error.errors
     if errors or recipients is None or wish is None:
         raise InvalidInput(*errors)
     return recipients, wish
@@ -176,6 +178,7 @@ async def _accept_message(
         chosen_endpoint=wish.endpoint,
         on_unknown=wish.on_unknown or _on_unknown(request.app[SETTINGS], lane),
         reference=wish.reference,
+        send_at=wish.send_at,
         expires_at=wish.expires_at,
         expires_after=_expires_after(request.app[SETTINGS], lane),
         keyed=_keyed(claim, response),
@@ -193,7 +196,7 @@ async def _accept_campaign(
     token = uuid4()
     results = {
         "campaign_token": str(token),
-        "status": CampaignStatus.RUNNING.value,
+        "status": (CampaignStatus.SCHEDULED if wish.send_at else CampaignStatus.RUNNING).value,
         "accepted": count,
         "rejected": [{"phone": phone, "reason": reason} for phone, reason in recipients.rejected],
         "duplicates": recipients.duplicates,
@@ -212,6 +215,7 @@ async def _accept_campaign(
         phones=recipients.accepted,
         rejected=len(recipients.rejected),
         duplicates=recipients.duplicates,
+        send_at=wish.send_at,
         expires_at=wish.expires_at,
         expires_after=_expires_after(request.app[SETTINGS], lane),
         keyed=_keyed(claim, response),

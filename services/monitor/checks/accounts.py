@@ -1,4 +1,4 @@
-"""Which accounts cannot send: breakers that are not closed, suspensions."""
+"""Which accounts cannot send: breakers that are not closed, suspensions, what they say of themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 from services.monitor.checks.finding import Finding, Health
 from services.monitor.observation import Observation
+from shared.endpoints.gowa import AccountState
 from shared.endpoints.identity import Endpoint
+
+_WORDS = {
+    AccountState.LOGGED_OUT: "it is logged out: pair it again",
+    AccountState.OFFLINE: "it is paired but not connected",
+    AccountState.MISCONFIGURED: "it refuses our login or device id",
+}
+"""Not that it cannot be reached: that is the monitor's way to it, and sends may go another."""
 
 
 def accounts(seen: Observation, endpoints: Mapping[str, Endpoint]) -> list[Finding]:
@@ -21,6 +29,11 @@ def accounts(seen: Observation, endpoints: Mapping[str, Endpoint]) -> list[Findi
                 findings.append(Finding(Health.DEGRADED, "endpoints", reason, figures.state.get("reason", "")))
             if figures.breaker == "open":
                 idle.add(identity)
+    for identity, account in seen.accounts.items():
+        if account in _WORDS:
+            # Its breaker may be told of as well; this says what to do about it.
+            reason = f"endpoint {identity} says that it cannot send"
+            findings.append(Finding(Health.DEGRADED, "endpoints", reason, _WORDS[account]))
     if database is not None:
         # Somebody suspended it on purpose, which is no fault by itself.
         idle |= database.suspended.keys() & endpoints.keys()

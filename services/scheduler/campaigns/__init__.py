@@ -1,2 +1,2 @@
-"""The way of a campaign: ``feeding`` (its chunks into Redis), ``completion`` (finished; chunks whose entries were lost),
-``ending`` (cancelled or expired)."""
+"""The way of a campaign: ``starting`` (those for later), ``feeding`` (its chunks into Redis), ``completion`` (finished; chunks
+whose entries were lost), ``ending`` (cancelled or expired)."""

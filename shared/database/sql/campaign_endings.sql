@@ -18,6 +18,8 @@ from chunks h
 join campaigns c on c.token = h.campaign
 cross join control k
 where (h.campaign, h.number) > ($1, $2) and h.closed_at is null and h.fed_at is not null
+    -- Others come back by themselves.
+    and h.again_at is null and h.skipped = '{}'
     and c.finished_at is null and c.status = 'running' and c.lane <> all (k.stopped_lanes)
 order by h.campaign, h.number
 limit $3

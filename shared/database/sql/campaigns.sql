@@ -5,9 +5,9 @@ set local statement_timeout = '300s'
 -- name: insert_campaign
 insert into campaigns
     (token, status, kind, lane, content, media, endpoint, on_unknown, reference, total, rejected, duplicates, first_id,
-     last_id, expires_at)
-values ($1, 'running', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-    coalesce($14, clock_timestamp() + make_interval(secs => $15)))
+     last_id, expires_at, send_at)
+values ($1, case when $16::timestamptz is null then 'running' else 'scheduled' end, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+    coalesce($14, coalesce($16, clock_timestamp()) + make_interval(secs => $15)), $16)
 
 -- name: own_media
 update media set owner = $2 where id = $1 returning id
@@ -19,7 +19,7 @@ analyze messages
 -- Newest first, through campaigns_by_age.
 select c.*, n.*
 from (
-    select token, status, kind, lane, reference, total, rejected, duplicates, created_at, expires_at, finished_at
+    select token, status, kind, lane, reference, total, rejected, duplicates, created_at, send_at, expires_at, finished_at
     from campaigns
     where $1::timestamptz is null or (created_at, token) < ($1, $2)
     order by created_at desc, token desc limit $3
@@ -92,6 +92,9 @@ group by e.id
 select coalesce(reason, '') as reason, count(*)::integer as messages
 from messages where id between $2 and $3 and campaign = $1 and status = 'failed'
 group by reason order by messages desc, reason limit $4
+
+-- name: start
+select start_campaigns($1) as token
 
 -- name: pause
 select pause_campaign($1)

@@ -5,9 +5,9 @@ with asked as (
     select * from unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[],
         $10::text[], $11::timestamptz[], $12::float8[], $13::text[], $14::text[], $15::bytea[], $16::smallint[],
-        $17::bytea[])
+        $17::bytea[], $18::timestamptz[])
         as a (id, lane, kind, phone, phone_key, content, media, chosen_endpoint, on_unknown, reference, expires_at,
-              expires_after, caller, key, request, answer_status, answer_body)
+              expires_after, caller, key, request, answer_status, answer_body, send_at)
 ), kept as (
     -- Waits for another gateway's batch with the same key; in the order of keys, so that two never wait in a ring.
     insert into idempotency_keys (caller, key, request, status, body)
@@ -22,13 +22,17 @@ with asked as (
         or exists (select from kept k where k.caller = a.caller and k.key = a.key and k.body = a.answer_body)
 ), inserted as (
     insert into messages
-        (id, lane, kind, phone, phone_key, content, media, chosen_endpoint, on_unknown, reference, expires_at)
+        (id, lane, kind, phone, phone_key, content, media, chosen_endpoint, on_unknown, reference, expires_at,
+         send_at)
     select a.id, a.lane, a.kind, a.phone, a.phone_key, a.content, a.media, a.chosen_endpoint, a.on_unknown, a.reference,
-        coalesce(a.expires_at, clock_timestamp() + make_interval(secs => a.expires_after))
+        coalesce(a.expires_at, coalesce(a.send_at, clock_timestamp()) + make_interval(secs => a.expires_after)), a.send_at
     from accepted a
 ), waits as (
+    -- What is for later is not enqueued by the caller; it waits for its time here.
     insert into due (message, due_at, why, lane, enqueued_at)
-    select a.id, clock_timestamp(), 'send', a.lane, clock_timestamp() from accepted a
+    select a.id, coalesce(a.send_at, clock_timestamp()), 'send', a.lane,
+        case when a.send_at is null then clock_timestamp() end
+    from accepted a
 ), owned as (
     update media f set owner = a.id from accepted a where f.id = a.media
 )
@@ -41,7 +45,7 @@ update due set enqueued_at = null where message = any ($1) and why = 'send'
 -- name: message
 select m.id, m.campaign, m.lane, m.kind, m.phone, m.status, m.receipt, m.endpoint, m.chosen_endpoint, m.attempt,
     m.reason, coalesce(m.reference, c.reference) as reference, m.possible_duplicate, m.created_at, m.changed_at,
-    coalesce(m.expires_at, c.expires_at) as expires_at, m.on_unknown
+    coalesce(m.expires_at, c.expires_at) as expires_at, coalesce(m.send_at, c.send_at) as send_at, m.on_unknown
 from messages m
 left join campaigns c on c.token = m.campaign
 where m.id = $1

@@ -1,5 +1,8 @@
 -- name: control
-select epoch, rate_profile,
+select epoch,
+    rate_profile || coalesce(
+        (select jsonb_build_object('endpoints', jsonb_object_agg(e.id, e.rate_profile))
+            from endpoints e where e.rate_profile <> '{}' having count(*) > 0), '{}') as rate_profile,
     coalesce(rebuild_started_at > clock_timestamp() - make_interval(secs => $1), false) as rebuilding
 from control
 

@@ -47,6 +47,8 @@ for index = 1, #owners, 2 do
     local slot = owners[index]
     local owner, bulk_before = string.match(owners[index + 1], '^[^|]*|([^|]*)|([^|]*)$')
     if owner == dispatcher then
+        -- It may have been sent just now: the caps count it from here.
+        redis.call('ZADD', prefix .. ':sends:' .. string.match(slot, '^(.*)/'), 'XX', now, string.match(owners[index + 1], '^([^|]*)'))
         redis.call('HDEL', prefix .. ':busy:owners', slot)
         redis.call('ZREM', prefix .. ':busy', slot)
         local state_key = prefix .. ':state:' .. string.match(slot, '^(.*)/')

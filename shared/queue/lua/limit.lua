@@ -5,10 +5,13 @@
 -- ARGV[2]  prefix P
 -- ARGV[3]  endpoint
 -- ARGV[4]  cap_hour, ARGV[5] cap_day, ARGV[6] bulk_cap_hour, ARGV[7] bulk_cap_day; 0: no cap
+-- ARGV[8]  a JSON list of how many ms ago the endpoint sent each message of the last day; heeded where it had no cap
+--          before, for then nobody has counted
 --
 -- Returns 1 when a cap changed, else 0.
 --
--- Makes impossible: an account that waits for the end of a cap that was lifted. A slot is moved only while it stands at the
+-- Makes impossible: an account that waits for the end of a cap that was lifted; one that gets its first cap on top of
+-- what it has sent already. A slot is moved only while it stands at the
 -- time that a cap gave it; a pause is kept.
 
 local now = tonumber(ARGV[1])
@@ -29,6 +32,26 @@ for index, name in ipairs(names) do
 end
 if not changed then
     return 0
+end
+local function none(hour, day)
+    return tonumber(hour or '0') == 0 and tonumber(day or '0') == 0
+end
+if none(before[1], before[2]) and not none(ARGV[4], ARGV[5]) then
+    local sends = prefix .. ':sends:' .. endpoint
+    redis.call('DEL', sends)
+    for index, age in ipairs(cjson.decode(ARGV[8])) do
+        redis.call('ZADD', sends, now - age, 'before-' .. index)
+    end
+    -- What is in hand was taken uncounted.
+    for number = 0, 99 do
+        local slot = endpoint .. '/' .. number
+        local owner = redis.call('HGET', prefix .. ':busy:owners', slot)
+        if owner then
+            redis.call('ZADD', sends, now, string.match(owner, '^([^|]*)|'))
+        elseif not redis.call('ZSCORE', prefix .. ':rota', slot) then
+            break
+        end
+    end
 end
 local held = redis.call('HMGET', state_key, 'capped_until', 'bulk_capped_until')
 for set, until_ms in pairs({[':rota'] = held[1] or '', [':rota:bulk'] = held[2] or ''}) do

@@ -55,6 +55,8 @@ for _, slot in ipairs(ended) do
     local ready_at = now + tonumber(ARGV[4])
     local bulk_ready_at = math.max(ready_at, tonumber(string.match(owner, '|([^|]*)$') or '') or 0)
     redis.call('ZREM', busy, slot)
+    -- It may have been sent just now: the caps count it from here.
+    redis.call('ZADD', prefix .. ':sends:' .. string.match(slot, '^(.*)/'), 'XX', now, string.match(owner, '^([^|]*)'))
     redis.call('HDEL', prefix .. ':busy:owners', slot)
     local state_key = prefix .. ':state:' .. string.match(slot, '^(.*)/')
     if redis.call('HGET', state_key, 'breaker') == 'open' then

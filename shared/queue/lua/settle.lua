@@ -18,8 +18,9 @@
 --   verdict, ms          for the statistics; '' = none
 --   counts               1: it may have been sent, so it counts toward the caps
 --   next                 nil or {fields, lane, due (ms from now), rebind}: the entry that follows. due 0: into its
---                        stream now; rebind 1: bound to the least recently ready endpoint that its field x does not
---                        exclude, or else due in `otherwise` ms
+--                        stream now; rebind 1: bound to the endpoint in its field e while that is closed, else to the
+--                        least recently ready one that its field x does not exclude and that has not OWN_LIMIT entries
+--                        of campaigns waiting, or else due in `otherwise` ms
 -- ARGV[6]  known endpoints, as in take.lua
 --
 -- Returns the breakers that changed: {{endpoint, from, to, reason}, ...}. May be repeated: entries are gone, a slot counts
@@ -61,14 +62,26 @@ local function park(entry, delay)
     redis.call('ZADD', prefix .. ':scheduled', now + delay, cjson.encode({lane = entry.lane, fields = entry.fields}))
 end
 
--- The endpoint that may send soonest among those that the dispatcher knows and this round has not tried.
-local function another_endpoint(excluded)
-    local slots = redis.call('ZRANGE', rota, 0, 1023)
-    for _, slot in ipairs(slots) do
-        local endpoint = string.match(slot, '^(.*)/')
-        if known[endpoint] and not string.find(',' .. excluded .. ',', ',' .. endpoint .. ',', 1, true) then
-            local breaker = redis.call('HGET', prefix .. ':state:' .. endpoint, 'breaker')
-            if not breaker or breaker == 'closed' then
+-- Entries of campaigns bound to one endpoint, at most: an account that may write to nobody new must not pour a whole
+-- campaign into the stream of another.
+local OWN_LIMIT = 100
+
+local function takes_over(endpoint, entry)
+    if not known[endpoint]
+        or string.find(',' .. (entry.fields.x or '') .. ',', ',' .. endpoint .. ',', 1, true)
+        or (redis.call('HGET', prefix .. ':state:' .. endpoint, 'breaker') or 'closed') ~= 'closed' then
+        return false
+    end
+    return entry.lane ~= 'bulk' or redis.call('XLEN', prefix .. ':endpoint:' .. endpoint .. ':bulk') < OWN_LIMIT
+end
+
+-- The endpoint that may send soonest among those that the dispatcher knows and this round has not tried; one that is just
+-- sending comes last.
+local function another_endpoint(entry)
+    for _, set in ipairs({rota, prefix .. ':busy'}) do
+        for _, slot in ipairs(redis.call('ZRANGE', set, 0, 1023)) do
+            local endpoint = string.match(slot, '^(.*)/')
+            if takes_over(endpoint, entry) then
                 return endpoint
             end
         end
@@ -78,9 +91,10 @@ end
 
 local function follow(entry)
     if entry.rebind == 1 then
-        local endpoint = another_endpoint(entry.fields.x or '')
+        local wished = entry.fields.e
+        local endpoint = wished and takes_over(wished, entry) and wished or another_endpoint(entry)
+        entry.fields.e = endpoint
         if endpoint then
-            entry.fields.e = endpoint
             add(entry.lane, endpoint, entry.fields)
         else
             entry.fields.x = nil

@@ -16,7 +16,8 @@
 --   {stream suffix, entry id, slot, token, ready_at, bulk_ready_at, breaker, generation, since_break, fields}
 --
 -- Makes impossible: two dispatchers holding one slot; a slot held without an entry or an entry taken without a slot; an
--- endpoint that is open, suspended or unknown to the dispatcher being given to it; work from a Redis that lost something.
+-- endpoint that is open, suspended or unknown to the dispatcher being given to it; work from a Redis that lost something;
+-- a cap exceeded by two slots or two dispatchers at once.
 --
 -- P:state:<endpoint> has: breaker (closed, open, half_open), generation (raised by each change of it), failures,
 -- successes, reason, since (ms), not_before (ms, the earliest trial), trial_until (ms), since_break (messages since the
@@ -86,14 +87,21 @@ local function read(suffix, count)
 end
 
 local HOUR, DAY = 3600000, 86400000
+-- Endpoint -> slots found fit in this call that have no entry yet: they use up a cap as much as a message in hand.
+local promised = {}
 
 -- When an endpoint may send one more under its caps, ms; 0: now. A message in hand counts from when it was taken.
 local function free_at(endpoint, hour, day)
     local sends, free = prefix .. ':sends:' .. endpoint, 0
     for window, cap in pairs({[HOUR] = tonumber(hour or '0'), [DAY] = tonumber(day or '0')}) do
-        if cap > 0 and redis.call('ZCOUNT', sends, '(' .. (now - window), '+inf') >= cap then
-            local leaves = redis.call('ZREVRANGE', sends, cap - 1, cap - 1, 'WITHSCORES')
-            free = math.max(free, tonumber(leaves[2]) + window)
+        if cap > 0 then
+            local used = redis.call('ZCOUNT', sends, '(' .. (now - window), '+inf')
+            if used >= cap then
+                local leaves = redis.call('ZREVRANGE', sends, cap - 1, cap - 1, 'WITHSCORES')
+                free = math.max(free, tonumber(leaves[2]) + window)
+            elseif used + (promised[endpoint] or 0) >= cap then
+                free = math.huge
+            end
         end
     end
     return free
@@ -117,6 +125,10 @@ local function admitted(slot, ready_at, bulk_ready_at, bulk)
     if capped then
         local free = free_at(endpoint, state[5], state[6])
         local bulk_free = bulk and free_at(endpoint, state[7], state[8]) or 0
+        if math.max(free, bulk_free) == math.huge then
+            -- Not full yet: only what this very call has promised would fill it, so the slot stays where it is.
+            return nil
+        end
         if free > now then
             redis.call('HSET', state_key, 'capped_until', free)
             redis.call('ZADD', rota, 'XX', 'GT', free, slot)
@@ -126,6 +138,7 @@ local function admitted(slot, ready_at, bulk_ready_at, bulk)
             redis.call('ZADD', rota_bulk, 'XX', 'GT', math.max(free, bulk_free), slot)
             return nil
         end
+        promised[endpoint] = (promised[endpoint] or 0) + 1
     end
     return {slot, endpoint, ready_at, bulk_ready_at, breaker, state[2] or '0', state[3] or '0', capped}
 end
@@ -142,6 +155,7 @@ local function assign(candidate, suffix, entry)
     end
     if candidate[8] then
         redis.call('ZADD', prefix .. ':sends:' .. endpoint, now, token)
+        promised[endpoint] = promised[endpoint] - 1
     end
     assignments[#assignments + 1] = {
         suffix, entry[1], slot, token, tostring(candidate[3]), tostring(candidate[4]), candidate[5], candidate[6],
@@ -202,6 +216,7 @@ if any_bound then
     end
 end
 
+promised = {}
 -- 2. The shared transactional lane, on the slots that have been ready longest.
 if waiting_transactional and not full() then
     local slots, trials = {}, {}
@@ -223,6 +238,7 @@ if waiting_transactional and not full() then
     end
 end
 
+promised = {}
 -- 3. Bulk, own and shared by turns, on the slots whose longer pause is over.
 if (waiting_bulk or next(own_bulk)) and not full() then
     local shared_slots, trials = {}, {}

@@ -101,11 +101,17 @@ async def stop(store: Database, campaign: Campaign) -> datetime:
 
 
 async def opt_out(store: Database, campaign: Campaign) -> datetime:
-    async with store.transaction() as connection:
-        await connection.execute("select pg_advisory_xact_lock(gate_key())")
-        await connection.execute(
-            "insert into optouts (phone_key) select phone_key from messages where campaign = $1", campaign.token
-        )
+    await store.execute(
+        "select opt_out(phone_key, phone, 'bulk') from messages where campaign = $1 order by phone_key", campaign.token
+    )
+    return await database_time(store)
+
+
+async def opt_out_by_message(store: Database, campaign: Campaign) -> datetime:
+    await store.execute(
+        "select opt_out_by_message(phone_key, phone, now()) from messages where campaign = $1 order by phone_key",
+        campaign.token,
+    )
     return await database_time(store)
 
 
@@ -124,7 +130,7 @@ async def database_time(store: Database) -> datetime:
     return moment
 
 
-FORBIDDING = [pause, cancel, stop, opt_out, suspend, begin_rebuild]
+FORBIDDING = [pause, cancel, stop, opt_out, opt_out_by_message, suspend, begin_rebuild]
 
 
 @pytest.mark.parametrize("forbid", FORBIDDING)

@@ -25,7 +25,7 @@ from tests.servers import ServiceProcess, StartService
 DEVICES = ("a", "b", "c")
 LOGIN = "gowa:pass"
 TEXT = {"message": "hello"}
-DEADLINE = 20.0
+DEADLINE = 60.0
 """Seconds after which a fact that has not come is a failure; most take some milliseconds."""
 NO_PACE = {
     "RATE_LIMIT_DELAY_MIN": "0",
@@ -135,6 +135,20 @@ class Stage:
             "services.dispatcher",
             **{
                 **NO_PACE,
+                "WHATSAPP_ENDPOINTS": ",".join(self._urls[device] for device in known),
+                "WHATSAPP_AUTHS": ",".join(LOGIN for _ in known),
+                "WHATSAPP_DEVICE_IDS": ",".join(known),
+                **settings,
+            },
+        )
+
+    async def scheduler(self, *devices: str, **settings: str) -> ServiceProcess:
+        """A scheduler for these accounts (all); it builds Redis."""
+        known = devices or DEVICES
+        return await self._start(
+            "services.scheduler",
+            **{
+                **{name: value for name, value in NO_PACE.items() if name != "RETRY_BASE_DELAY"},
                 "WHATSAPP_ENDPOINTS": ",".join(self._urls[device] for device in known),
                 "WHATSAPP_AUTHS": ",".join(LOGIN for _ in known),
                 "WHATSAPP_DEVICE_IDS": ",".join(known),

@@ -21,16 +21,18 @@ async def gaps(stage: Stage, device: str, since: int = 0) -> list[float]:
 
 async def test_two_dispatchers_send_each_message_once_and_one_at_a_time(stage: Stage) -> None:
     await stage.build()
-    messages = [await stage.accept(f"1555011{number:04}") for number in range(90)]
-    await stage.dispatcher()
-    await stage.dispatcher()
+    messages = [await stage.accept(f"1555011{number:04}") for number in range(60)]
+    await stage.sender.mood("slow", latency_ms=50)
+    # Three accounts and one message in the hand of each: neither can do it all.
+    await stage.dispatcher(WORKER_CONCURRENCY="1")
+    await stage.dispatcher(WORKER_CONCURRENCY="1")
     # Enqueued twice, as a sweep may do.
     await stage.enqueue(messages)
     await stage.enqueue(messages)
     await stage.all_sent(messages)
     await stage.nothing_left()
     summary = await stage.sender.summary()
-    assert (summary["sends"], summary["taken"], summary["doubles"], summary["malformed"]) == (90, 90, 0, 0)
+    assert (summary["sends"], summary["taken"], summary["doubles"], summary["malformed"]) == (60, 60, 0, 0)
     assert {device: summary["devices"][device]["max_in_flight"] for device in DEVICES} == dict.fromkeys(DEVICES, 1)
     rows = await stage.store.fetch("select distinct dispatcher from attempts")
     assert len(rows) == 2, "one of the two had nothing to do, so the test has shown nothing"

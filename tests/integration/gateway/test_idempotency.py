@@ -158,7 +158,7 @@ async def test_nothing_is_kept_while_postgres_is_away(
     assert await counted(store, "messages") == 1
 
 
-async def test_a_first_one_that_takes_too_long(start_gateway: StartGateway, store: Database, uploads: Path) -> None:
+async def test_a_first_one_that_takes_too_long(start_gateway: StartGateway, store: Database) -> None:
     """Another gateway writes a campaign under the key and then dies."""
     client = await start_gateway()
     assert isinstance(client.server, TestServer)

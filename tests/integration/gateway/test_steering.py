@@ -214,3 +214,24 @@ async def test_a_copy_that_could_not_be_written_follows(client: Client, redis_se
             await asyncio.sleep(0.01)
     version, text = await published_profile(client.server.app[QUEUE])
     assert (version != "0", text) == (True, '{"name":"bulk"}')
+
+
+async def test_a_cancelled_message_never_begins_after_the_acknowledgement(client: Client, store: Database) -> None:
+    """Cancel and gate change the same row under the same condition, so one of them comes first."""
+    messages = [await accept_message(store) for _ in range(40)]
+
+    async def cancel(message: UUID) -> bool:
+        return (await client.post(f"/api/messages/{message}/cancel")).status == 200
+
+    async def gate(number: int, message: UUID) -> bool:
+        return await ask(store, request(message, slot=number)) == ["passed"]
+
+    outcomes = await asyncio.gather(
+        *(cancel(message) for message in messages), *(gate(number, message) for number, message in enumerate(messages))
+    )
+    canceled, begun = outcomes[:40], outcomes[40:]
+    assert [one != other for one, other in zip(canceled, begun, strict=True)] == [True] * 40
+    for message, one in zip(messages, canceled, strict=True):
+        assert await status_of(store, message) == ("canceled" if one else "sending")
+    again = [await gate(40 + number, message) for number, message in enumerate(messages)]
+    assert not any(again)

@@ -8,7 +8,8 @@ import pytest
 from shared.database.attempts import AttemptResult, GateRequest, gate, settle
 from shared.database.connection import Database, load_statements
 from shared.database.figures import COUNT_BOUND, database_figures, history_figures
-from shared.messages import Status, Verdict
+from shared.database.receipts import delivery_figures, record_receipts
+from shared.messages import Receipt, Status, Verdict
 from tests.integration.accepting import accept_campaign, accept_message
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -129,3 +130,35 @@ async def test_no_statement_reads_all_messages(store: Database, statement: str) 
     plan = "\n".join(line[0] for line in lines)
     full = await store.fetchval("select tableoid::regclass::text from messages limit 1")
     assert f"Seq Scan on {full}" not in plan, plan
+
+
+async def test_messages_without_a_receipt_are_counted_once_receipts_come(store: Database) -> None:
+    old, window = timedelta(hours=6), timedelta(days=1)
+    messages = [await accept_message(store, phone=f"1555010010{number}") for number in range(6)]
+    for number, message in enumerate(messages):
+        await attempt(store, message, "a", Verdict.SENT, Status.SENT)
+        await store.execute("insert into whatsapp_ids values ($1, 'a', $2, 1)", f"W{number}", message)
+    ages = (
+        "update attempts set started_at = started_at - $2::interval, finished_at = finished_at - $2::interval"
+        " where message = $1"
+    )
+    for message in messages[:4]:
+        await store.execute(ages, message, timedelta(hours=7))
+    await store.execute(ages, messages[4], timedelta(days=2))
+    await store.execute("update messages set phone = '120363000000000001@g.us' where id = $1", messages[3])
+
+    # An account that sends no receipts has no webhook; nothing can be said about it.
+    silent = (await delivery_figures(store, ["a", "b"], old, window))["a"]
+    assert (silent.sent, silent.undelivered_share, silent.last_receipt) == (0, None, None)
+
+    await record_receipts(store, 0, ["W0", "W5"], "", Receipt.DELIVERED)
+    since = (await delivery_figures(store, ["a"], old, window))["a"]
+    assert since.sent == 0, "what was sent before the webhook was set up has no receipt, and needs none"
+    assert since.last_receipt is not None
+
+    await store.execute("update receipt_times set first_at = first_at - interval '7 d'")
+    figures = await delivery_figures(store, ["a", "b"], old, window)
+    # Of the six one is too young, one too old and one went to a group.
+    assert (figures["a"].sent, figures["a"].undelivered) == (3, 2)
+    assert (figures["b"].sent, figures["b"].undelivered_share) == (0, None)
+    assert (await delivery_figures(store, ["a"], old, window, sample=1))["a"].sent <= 1

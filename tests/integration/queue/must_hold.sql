@@ -36,6 +36,13 @@ where (n.sent, n.failed, n.unknown, n.canceled, n.expired, n.suppressed)
     is distinct from (r.sent, r.failed, r.unknown, r.canceled, r.expired, r.suppressed)
 ) as counts
 union all
+select 'the list of unknown outcomes is not true', id from (
+select coalesce(m.id, u.message) as id
+from (select id, campaign from messages where status = 'unknown') m
+full join unknown_messages u on u.message = m.id and u.campaign is not distinct from m.campaign
+where m.id is null or u.message is null
+) as listed
+union all
 select 'an attempt number was used twice', id from (
 select m.id from messages m
 where m.attempt < (select count(*) from attempts a where a.message = m.id)

@@ -12,6 +12,7 @@ from shared.queue.upkeep import (
     RebuiltState,
     beats,
     consumers,
+    distrust,
     epoch_is_current,
     forget,
     promote,
@@ -293,3 +294,24 @@ class TestRebuild:
         taking = dispatcher(queue, "a")
         await taking.settle([Settlement(await take_one(taking, moment + 7))], moment + 9)
         assert await rota(queue) == {"a/0": (moment, moment + 1)}
+
+
+async def test_distrust_keeps_the_pause_and_voids_the_answer_to_what_was_under_way(queue: QueueConnection) -> None:
+    await build(queue, {"a/0": (NOW, NOW), "a/1": (NOW + 7000, NOW + 9000)})
+    await put(queue, entry())
+    taking = dispatcher(queue, "a", slots=2)
+    assignment = await take_one(taking)
+    assert await distrust(queue, "a", "the account is offline", 5000, NOW)
+    assert not await distrust(queue, "a", "again", 5000, NOW), "it is open already"
+    assert await rota(queue) == {}
+    await taking.settle([done(assignment, 1000)], NOW)
+    found = await state(queue, "a")
+    assert (found["breaker"], found["reason"], found["not_before"]) == (
+        "open",
+        "the account is offline",
+        str(NOW + 5000),
+    )
+    assert await rota(queue) == {}
+    assert not await readmit(queue, "a", 2, now_ms=NOW + 4999)
+    assert await readmit(queue, "a", 2, now_ms=NOW + 5000)
+    assert await rota(queue) == dict.fromkeys(("a/0", "a/1"), (NOW + 7000, NOW + 9000))

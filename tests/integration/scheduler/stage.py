@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -81,6 +81,7 @@ class Stage:
         expires_in: float = 3600.0,
         media: UUID | None = None,
         on_unknown: str = "hold",
+        phones: Sequence[str] = (),
     ) -> tuple[UUID, list[UUID]]:
         token, ids = uuid4(), new_message_ids(total)
         await self.database.execute(
@@ -91,8 +92,8 @@ class Stage:
         )  # fmt: skip
         await self.database.execute(
             "insert into messages (id, campaign, lane, kind, phone, phone_key, on_unknown)"
-            " select id, $2, 'bulk', 'message', $3, $3, $4 from unnest($1::uuid[]) as m (id)",
-            ids, token, PHONE, on_unknown,
+            " select id, $2, 'bulk', 'message', phone, phone, $4 from unnest($1::uuid[], $3::text[]) as m (id, phone)",
+            ids, token, list(phones) or [PHONE] * total, on_unknown,
         )  # fmt: skip
         for number, start in enumerate(range(0, total, chunk_size)):
             part = ids[start : start + chunk_size]

@@ -110,6 +110,18 @@ async def test_old_minutes_are_forgotten(stage: Stage) -> None:
     assert set(await stage.queue.ask("HKEYS", key)) == {f"{minute}:sent", f"{minute - 119}:sent"}
 
 
+async def test_old_answers_are_forgotten(stage: Stage) -> None:
+    for key, age in (("old", "3 days"), ("new", "1 hour")):
+        await stage.database.execute(
+            "insert into idempotency_keys (caller, key, request, status, body, created_at)"
+            " values ('', $1, '', 202, '', clock_timestamp() - $2::text::interval)",
+            key,
+            age,
+        )
+    await Retention(stage.queue, stage.database, 0, 2 * DAY).step()
+    assert await stage.database.fetchval("select string_agg(key, ',') from idempotency_keys") == "new"
+
+
 async def months(stage: Stage) -> set[str]:
     rows = await stage.database.fetch(
         "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"

@@ -132,3 +132,5 @@ def test_the_demo_of_a_small_campaign_succeeds(tmp_path: Path) -> None:
         assert run.ended() == 0, run.said
     assert "every recipient came to an end, each message was taken once" in run.said
     assert "20 of 20 ended" in run.said
+    delivered, read = run.found(r"receipts: (\d+) delivered"), run.found(r"receipts: \d+ delivered, (\d+) read")
+    assert delivered == read == run.found(r"20 of 20 ended \(.*?(\d+) sent")

@@ -69,16 +69,24 @@ def test_all_simulated_accounts_are_endpoints(tmp_path: Path) -> None:
     simulator = made.simulator()
     assert simulator is not None
     assert simulator.environment["SIMULATOR_BASIC_AUTH"] == login
-    assert not any(login in str(part) for part in simulator.command)
+    secret = made.credentials["WHATSAPP_WEBHOOK_SECRET"]
+    assert simulator.environment["SIMULATOR_WEBHOOK"] == "http://127.0.0.1:2/api/webhooks/gowa"
+    assert simulator.environment["SIMULATOR_WEBHOOK_SECRET"] == given["WHATSAPP_WEBHOOK_SECRET"] == secret
+    assert not any(login in str(part) or secret in str(part) for part in simulator.command)
 
 
 def test_real_endpoints_stay_as_they_are_set(tmp_path: Path) -> None:
-    settings = {"WHATSAPP_ENDPOINTS": "https://gowa.example", "WHATSAPP_AUTHS": "u:p"}
+    settings = {
+        "WHATSAPP_ENDPOINTS": "https://gowa.example",
+        "WHATSAPP_AUTHS": "u:p",
+        "WHATSAPP_WEBHOOK_SECRET": "theirs",
+    }
     assert has_real_endpoints(settings)
     assert not has_real_endpoints({"WHATSAPP_ENDPOINTS": ""})
     made = plan(tmp_path, settings)
     assert made.simulator() is None
     assert made.services()[0].environment["WHATSAPP_ENDPOINTS"] == "https://gowa.example"
+    assert made.services()[0].environment["WHATSAPP_WEBHOOK_SECRET"] == "theirs"
 
 
 def test_the_edge_gets_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

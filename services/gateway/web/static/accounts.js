@@ -1,6 +1,8 @@
-// A card for each WhatsApp account: its breaker, its pace, what it sent.
+// A card for each WhatsApp account: its breaker, its pace, what it sent, and what an operator may do about it.
 
+import { call, newKey } from "./api.js";
 import { byId, element, follow, setText } from "./elements.js";
+import { ask } from "./question.js";
 import { ago, count, plural, span } from "./wording.js";
 
 const STATES = {
@@ -10,14 +12,67 @@ const STATES = {
   suspended: ["Suspended", "warn"],
 };
 
+const SAYS = {
+  logged_out: "Logged out: pair it again",
+  offline: "Paired, but not connected",
+  misconfigured: "Refuses our login or device id",
+};
+
+const ACTIONS = {
+  suspend: { text: "Suspend", may: (account) => !account.suspended },
+  resume: { text: "Resume", may: (account) => account.suspended },
+  "reset-breaker": {
+    text: "Reset breaker",
+    may: (account) => !account.suspended && account.circuit_breaker.state !== "closed",
+  },
+};
+
+async function act(name, card, label) {
+  let body = null;
+  if (name === "suspend") {
+    const reason = await ask({
+      title: `Suspend ${label}?`,
+      text: "No message begins through it until it is resumed. Its recipients go to the other accounts.",
+      yes: "Suspend it",
+      no: "Go on",
+      reason: "Why?",
+    });
+    if (reason === null) return;
+    body = JSON.stringify({ reason });
+  }
+  const { lastChild: actions } = card;
+  for (const button of actions.children) button.disabled = true;
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": newKey() };
+  try {
+    const answer = await call("POST", `/api/endpoints/${card.dataset.key}/${name}`, { headers, body });
+    setText(byId("accounts-told"), answer.body.message);
+  } catch {
+    setText(byId("accounts-told"), "There was no answer; please look before you try again.");
+  }
+  for (const button of actions.children) button.disabled = false;
+}
+
+function actionsOf(account) {
+  const actions = element("div", "account-actions");
+  for (const [name, action] of Object.entries(ACTIONS)) {
+    const button = element("button", "quiet small", action.text);
+    button.type = "button";
+    button.dataset.action = name;
+    button.setAttribute("aria-label", `${action.text}: ${account.label}`);
+    button.addEventListener("click", () => act(name, button.closest(".account"), account.label));
+    actions.append(button);
+  }
+  return actions;
+}
+
 function figure(name) {
   return element("div", "", element("dt", "", name), element("dd"));
 }
 
-function make() {
+function make(account) {
   const head = element("div", "account-head", element("h2"), element("span", "badge"));
   const numbers = element("dl", "numbers", figure("Sent"), figure("Not sent"), figure("Success"), figure("Answer"));
-  return element("article", "card account", head, element("p", "pace"), numbers, element("p", "trouble"));
+  return element("article", "card account", head, element("p", "pace"), numbers, element("p", "trouble"), actionsOf(account));
 }
 
 function pace(account) {
@@ -42,7 +97,7 @@ function trouble(account) {
 
 function update(card, account) {
   const [name, tone] = STATES[account.suspended ? "suspended" : account.circuit_breaker.state] ?? ["?", "warn"];
-  const [head, paceLine, numbers, troubleLine] = card.children;
+  const [head, paceLine, numbers, troubleLine, actions] = card.children;
   setText(head.firstChild, account.label);
   head.firstChild.title = `${account.url} (${account.id})`;
   setText(head.lastChild, name);
@@ -57,7 +112,8 @@ function update(card, account) {
     answer === null ? "–" : answer < 1000 ? `${Math.round(answer)} ms` : `${(answer / 1000).toFixed(1)} s`,
   ];
   values.forEach((value, index) => setText(numbers.children[index].lastChild, value));
-  setText(troubleLine, trouble(account));
+  setText(troubleLine, SAYS[account.account] ?? trouble(account));
+  for (const button of actions.children) button.hidden = !ACTIONS[button.dataset.action].may(account);
 }
 
 export function showAccounts(accounts) {

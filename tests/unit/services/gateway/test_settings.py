@@ -20,6 +20,8 @@ from tests.unit.services.gateway.settings import settings
         ("bulk_expires_after", "0"),
         ("bulk_expires_after", "a week"),
         ("remote_media", "perhaps"),
+        ("whatsapp_webhook_secret", "secret"),
+        ("optout_words", "genug,,!?"),
     ],
 )
 def test_a_wrong_value_is_refused(name: str, value: Any) -> None:

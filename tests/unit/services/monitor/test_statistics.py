@@ -9,6 +9,7 @@ from services.monitor.endpoint_statistics import endpoint_statistics, moment
 from services.monitor.settings import MonitorSettings
 from services.monitor.statistics import statistics
 from shared.database.figures import AttemptFigures, CampaignFigures, SuspendedEndpoint
+from shared.database.receipts import DeliveryFigures
 from shared.messages import Verdict
 from tests.unit.services.monitor.pictures import (
     ENDPOINTS,
@@ -130,3 +131,12 @@ def test_sums_of_a_busy_moment() -> None:
     }
     [line] = told["campaigns"]["open"]
     assert (line["progress"], line["waiting"], line["reference"]) == (62.5, 3, "spring")
+
+
+def test_an_endpoint_whose_messages_get_no_receipts() -> None:
+    observation = seen()
+    observation.deliveries.figures = {"a": DeliveryFigures(3, 2, datetime(2026, 9, 1, 10, 15, 5, tzinfo=UTC))}
+    dropping, unheard = endpoint_statistics(observation, ENDPOINTS)
+    assert (dropping["undelivered_share"], dropping["undelivered_of"]) == (0.667, 3)
+    assert dropping["last_receipt"] == "2026-09-01T10:15:05Z"
+    assert (unheard["undelivered_share"], unheard["undelivered_of"], unheard["last_receipt"]) == (None, 0, None)

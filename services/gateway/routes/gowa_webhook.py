@@ -1,0 +1,89 @@
+"""POST /api/webhooks/gowa: receipts and inbound texts, posted by the sender.
+
+Without a login, but with an HMAC over the exact body, so only who has WHATSAPP_WEBHOOK_SECRET can say anything here. The
+sender gives up an event after five tries within 30 s; a 2xx is answered once all that follows from it is committed.
+"""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import ClientPayloadError, web
+from prometheus_client import Counter
+
+from services.gateway.app_keys import DATABASE, ENDPOINTS, SETTINGS, SHARD
+from services.gateway.intake.bodies import BODY_SECONDS, arriving
+from services.gateway.intake.gowa_events import InboundText, ReceiptEvent, is_signed, read_event, reporting_endpoint
+from services.gateway.intake.optout_words import Wish, wish_of
+from shared.database.optouts import opt_in_by_message, opt_out_by_message, recipient_of
+from shared.database.receipts import record_receipts
+from shared.phone_key import phone_key
+from shared.runtime.envelope import ApiError, InvalidInput, read_json, success
+
+log = structlog.get_logger()
+_events = Counter("paceline_webhook_events_total", "Events of the sender by what they were", ["event"])
+PATH = "/api/webhooks/gowa"
+SIGNATURE = "X-Hub-Signature-256"
+MAX_BODY = 1024 * 1024  # bytes; the longest text there is has 64 KiB, media come as paths
+_READ_SIZE = 64 * 1024
+
+
+async def receive(request: web.Request) -> web.Response:
+    secret = request.app[SETTINGS].whatsapp_webhook_secret.get_secret_value()
+    if not secret:
+        raise ApiError(404, "NOT_FOUND", "webhooks are off; set WHATSAPP_WEBHOOK_SECRET here and at the sender")
+    async with arriving(request.app[BODY_SECONDS]):
+        raw = await _body(request)
+    if not is_signed(raw, request.headers.get(SIGNATURE, ""), secret):
+        _events.labels("refused").inc()
+        raise ApiError(
+            401, "AUTHENTICATION_ERROR", f"{SIGNATURE} is missing, or not of this body with WHATSAPP_WEBHOOK_SECRET"
+        )
+    event = read_json(raw)
+    if not isinstance(event, dict):
+        raise InvalidInput(("body", "a JSON object is wanted"))
+    endpoint = reporting_endpoint(event, request.app[ENDPOINTS].values())
+    match read_event(event):
+        case ReceiptEvent() as said:
+            await record_receipts(request.app[DATABASE], request.app[SHARD], said.whatsapp_ids, endpoint, said.receipt)
+            _events.labels(said.receipt.value).inc()
+        case InboundText() as said:
+            _events.labels(await _heard(request.app, said, endpoint)).inc()
+        case None:
+            _events.labels("ignored").inc()
+    return success("Taken note of", {})
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body as it came. Raises ApiError 413."""
+    gathered = bytearray()
+    try:
+        async for part in request.content.iter_chunked(_READ_SIZE):
+            gathered += part
+            if len(gathered) > MAX_BODY:
+                raise ApiError(413, "PAYLOAD_TOO_LARGE", f"body: at most {MAX_BODY} bytes are taken")
+    except ClientPayloadError as error:
+        raise ConnectionResetError("the body was cut off") from error
+    return bytes(gathered)
+
+
+async def _heard(app: web.Application, said: InboundText, endpoint: str) -> str:
+    """Does what the text asks for, if it asks for anything; answers what it was."""
+    wish = wish_of(said.text, tuple(app[SETTINGS].optout_words))
+    if wish is None:
+        return "text"
+    database = app[DATABASE]
+    who: tuple[str, str] | None = (said.phone, phone_key(said.phone)) if said.phone else None
+    if who is None and said.replied_to:
+        # The number is hidden, but what is answered is a message of ours, whose recipient is known.
+        who = await recipient_of(database, said.replied_to, endpoint)
+    if who is None:
+        log.warning("somebody opts out or in, and WhatsApp hides the number", wish=wish.value, endpoint=endpoint)
+        return f"opt_{wish.value}_unresolved"
+    phone, key = who
+    if wish is Wish.OUT:
+        changed = await opt_out_by_message(database, key, phone, said.said_at)
+    else:
+        changed = await opt_in_by_message(database, key, said.said_at)
+    if changed:
+        log.info("opted by a message", wish=wish.value, endpoint=endpoint)
+    return f"opt_{wish.value}"
