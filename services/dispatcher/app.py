@@ -118,6 +118,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
         batch=settings.worker_batch_size,
         woken=woken,
         stopping=stopping,
+        streams=lambda: stream_suffixes(queue, list(endpoints)),
     )
 
     app[READY_CHECKS] += [database.problem, queue.problem]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -33,6 +33,8 @@ _in_hand = Gauge("paceline_messages_in_hand", "Messages between take and settlem
 _IDLE_WAIT = 0.1
 """Seconds an idle dispatcher waits at most, in case a wake-up was lost."""
 _AWAY_WAIT = 0.5
+_LOST_TAKE_SECONDS = 20.0
+_TAKE_BACK_INTERVAL = 2.0
 _ENDS_AT_PEEK = {
     Refusal.EXPIRED: (Status.EXPIRED, "it was not sent before its expiry"),
     Refusal.SUPPRESSED: (Status.SUPPRESSED, "the recipient has opted out"),
@@ -53,7 +55,9 @@ class TakingLoop:
         batch: int,
         woken: asyncio.Event,
         stopping: asyncio.Event,
+        streams: Callable[[], Awaitable[Sequence[str]]],
     ) -> None:
+        """``streams``: the suffixes of all streams that may have entries, as they are now."""
         self._taking = taking
         self._database = database
         self._delivery = delivery
@@ -65,9 +69,12 @@ class TakingLoop:
         self._batch = batch
         self._woken = woken
         self._stopping = stopping
+        self._streams = streams
         self._room = asyncio.Event()
         self._held = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lost_take_at = float("-inf")
+        self._take_back_at = 0.0
         self._suspects: deque[tuple[Assignment, float]] = deque()
 
     async def run(self) -> None:
@@ -85,11 +92,13 @@ class TakingLoop:
             taken_at = boottime()
             self._woken.clear()
             try:
+                await self._take_back_lost()
                 taken = await self._taking.take(min(room, self._batch))
             except (StoreUnavailable, RebuildNeeded) as error:
                 if not away:
                     log.warning("takes nothing", reason=str(error))
                 away = True
+                self._lost_take_at = boottime()
                 await self._wait(_AWAY_WAIT)
                 continue
             except Exception:
@@ -113,6 +122,16 @@ class TakingLoop:
             else:
                 await self._wait(_idle_seconds(taken))
         await self._finish()
+
+    async def _take_back_lost(self) -> None:
+        """After a take without an answer: gives back what it may have taken all the same. A server that was frozen may
+        still do that take a little later, so this is repeated for a while."""
+        if boottime() - self._lost_take_at > _LOST_TAKE_SECONDS or boottime() < self._take_back_at:
+            return
+        slots, entries = await self._taking.take_back(await self._streams())
+        self._take_back_at = boottime() + _TAKE_BACK_INTERVAL
+        if slots or entries:
+            log.warning("gave back what a lost take had taken", slots=slots, entries=entries)
 
     async def _follow_rate(self, version: str) -> None:
         try:

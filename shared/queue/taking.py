@@ -122,6 +122,7 @@ class Taking:
         self._lease_ms = lease_ms
         self._trial_ms = milliseconds(breaker.circuit_breaker_half_open_timeout)
         self._slots = slots_per_endpoint
+        self._in_hand: dict[str, Assignment] = {}
         self._breaker = orjson.dumps(
             {
                 "enabled": breaker.circuit_breaker_enabled,
@@ -149,7 +150,7 @@ class Taking:
             *tokens,
         )
         _, epoch, _, wait_ms, version, lines = answer
-        assignments = []
+        assignments: list[Assignment] = []
         for suffix, entry_id, slot, token, ready_at, bulk_ready_at, breaker, generation, since_break, fields in lines:
             lane = Lane.BULK if suffix.endswith(":bulk") else Lane.TRANSACTIONAL
             pairs = dict(zip(fields[::2], fields[1::2], strict=True))
@@ -168,6 +169,7 @@ class Taking:
                     entry=_readable(pairs, lane),
                 )
             )
+        self._in_hand |= {taken.token: taken for taken in assignments}
         return Taken(assignments, int(wait_ms) if wait_ms >= 0 else None, str(version))
 
     async def settle(self, settlements: Sequence[Settlement], now_ms: int | None = None) -> list[BreakerChange]:
@@ -212,7 +214,27 @@ class Taking:
             orjson.dumps(lines).decode(),
             self._known,
         )
+        for item in settlements:
+            self._in_hand.pop(item.assignment.token, None)
         return [BreakerChange(*change) for change in answer]
+
+    async def take_back(self, suffixes: Sequence[str], now_ms: int | None = None) -> tuple[int, int]:
+        """Gives back what a take whose answer was lost has given to this dispatcher: (slots, entries). Raises
+        QueueUnavailable."""
+        known = {
+            "tokens": dict.fromkeys(self._in_hand, 1),
+            "entries": {f"{taken.stream} {taken.entry_id}": 1 for taken in self._in_hand.values()},
+        }
+        slots, entries = await self._queue.run(
+            "take_back",
+            "" if now_ms is None else now_ms,
+            self._queue.keys.prefix,
+            self._queue.group,
+            self._dispatcher,
+            orjson.dumps(known).decode(),
+            *suffixes,
+        )
+        return int(slots), int(entries)
 
     async def beat(self, now_ms: int | None = None) -> None:
         """Says that this dispatcher lives. Raises QueueUnavailable, RebuildNeeded."""

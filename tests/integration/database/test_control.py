@@ -202,3 +202,16 @@ async def test_partitions_are_made_once_and_catch_ids_of_their_month(store: Data
     await write(store, sent(await begin(store, message)))
     assert await store.fetchval("select count(*) from messages_other") == 0
     assert await store.fetchval("select count(*) from attempts_other") == 0
+
+
+async def test_what_was_enqueued_during_a_rebuild_is_enqueued_again(store: Database) -> None:
+    before = await accept_message(store)
+    await feed_all(store)
+    epoch = await store.fetchval("select begin_rebuild(30)")
+    await store.execute(
+        "update due set enqueued_at = clock_timestamp() - interval '1 minute' where message = $1", before
+    )
+    during = await accept_message(store)
+    await store.execute("update due set enqueued_at = clock_timestamp() where message = $1", during)
+    await store.execute("select end_rebuild($1)", epoch)
+    assert await not_enqueued(store) == {during}

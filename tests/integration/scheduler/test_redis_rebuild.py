@@ -145,4 +145,4 @@ async def test_a_copy_of_the_rate_profile_is_mended(stage: Stage) -> None:
     version, text = await published_profile(stage.queue)
     assert text == '{"name":"bulk"}'
     assert version != "0"
-    assert stage.rate.profile.name == "bulk"
+    assert stage.rate.profiles.usual.name == "bulk"

@@ -1,0 +1,71 @@
+-- take_back, version 1: a dispatcher gives back what it was given without knowing: a take was done, its answer was lost.
+--
+-- KEYS[1]  P:epoch, which fixes the cluster slot; all other keys are P plus a suffix.
+-- ARGV[1]  now in ms, '' = the clock of Redis
+-- ARGV[2]  prefix P
+-- ARGV[3]  consumer group
+-- ARGV[4]  dispatcher
+-- ARGV[5]  what it knows to have in hand, a JSON object {tokens: {token: 1}, entries: {'<suffix> <entry id>': 1}}
+-- ARGV[6+] suffixes of the streams
+--
+-- Returns {slots given back, entries put back}. Nothing of it was begun, so no pause and no crash is counted.
+--
+-- Makes impossible: accounts leased to a dispatcher that lives and does not know of it, until the lease ends; a slot or an
+-- entry in its hand being taken from it.
+
+local now = tonumber(ARGV[1])
+if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]
+local known = cjson.decode(ARGV[5])
+
+local slots = 0
+local owners = redis.call('HGETALL', prefix .. ':busy:owners')
+for index = 1, #owners, 2 do
+    local slot = owners[index]
+    local token, owner, bulk_before = string.match(owners[index + 1], '^([^|]*)|([^|]*)|([^|]*)$')
+    if owner == dispatcher and not known.tokens[token] then
+        local endpoint = string.match(slot, '^(.*)/')
+        local state_key = prefix .. ':state:' .. endpoint
+        local bulk_ready_at = math.max(now, tonumber(bulk_before) or 0)
+        redis.call('ZREM', prefix .. ':sends:' .. endpoint, token)
+        redis.call('HDEL', prefix .. ':busy:owners', slot)
+        redis.call('ZREM', prefix .. ':busy', slot)
+        local breaker = redis.call('HGET', state_key, 'breaker')
+        if breaker == 'open' then
+            -- Its pauses stand in its state already; the slot comes back when it is readmitted.
+            slots = slots + 1
+        else
+            if breaker == 'half_open' then
+                redis.call('HSET', state_key, 'trial_until', 0)
+            end
+            redis.call('ZADD', prefix .. ':rota', now, slot)
+            redis.call('ZADD', prefix .. ':rota:bulk', bulk_ready_at, slot)
+            slots = slots + 1
+        end
+    end
+end
+
+local entries = 0
+for index = 6, #ARGV do
+    local stream = prefix .. ARGV[index]
+    local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1000, dispatcher)
+    for _, line in ipairs(pending.err and {} or pending) do
+        local id = line[1]
+        if not known.entries[ARGV[index] .. ' ' .. id] then
+            local entry = redis.call('XRANGE', stream, id, id)[1]
+            if entry then
+                redis.call('XADD', stream, '*', unpack(entry[2]))
+                entries = entries + 1
+            end
+            redis.call('XACK', stream, group, id)
+            redis.call('XDEL', stream, id)
+        end
+    end
+end
+if slots > 0 or entries > 0 then
+    redis.call('PUBLISH', prefix .. ':wake', '1')
+end
+return {slots, entries}
