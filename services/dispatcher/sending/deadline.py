@@ -33,7 +33,11 @@ class StartDeadline:
         if boottime() > self._ends_at:
             raise StartLimitPassed
 
-    def extend(self) -> None:
-        """A part of the upload is on its way: the next one may follow within START_LIMIT. The request's own time limit
-        bounds the whole, and what ends an attempt without an answer counts it in."""
-        self._ends_at = boottime() + START_LIMIT
+    def go_on(self) -> None:
+        """A part of the upload is ready: the next one may follow within START_LIMIT. The request's own time limit bounds the
+        whole, and what ends an attempt without an answer counts it in. Raises StartLimitPassed; the time is looked at once,
+        so that no stop of the process falls between looking and extending."""
+        now = boottime()
+        if now > self._ends_at:
+            raise StartLimitPassed
+        self._ends_at = now + START_LIMIT

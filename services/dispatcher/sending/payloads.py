@@ -84,7 +84,6 @@ class _LimitedReader(io.BufferedReader):
         self._deadline = deadline
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self._deadline.check()
         data = super().read(size)
-        self._deadline.extend()
+        self._deadline.go_on()
         return data
