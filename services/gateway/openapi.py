@@ -28,7 +28,7 @@ _ERRORS = {
     413: "The body or the upload is too large",
     415: "Content-Type is none of those listed",
     422: "The Idempotency-Key belongs to a request with another content; nothing was accepted",
-    503: "Postgres cannot be reached; nothing was accepted. Try again after `Retry-After` seconds",
+    503: "Postgres cannot be reached. Try again after `Retry-After` seconds with the same Idempotency-Key",
     507: "No space is left for media",
 }
 _DESCRIPTION = (

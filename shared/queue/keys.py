@@ -12,7 +12,7 @@ prefix. Everything here can be lost: Postgres has what is needed to write it ane
 ``P:rota``                 zset    ``<endpoint>/<slot>``, score = when the slot may send next (ms)
 ``P:rota:bulk``            zset    the same for campaigns; the same members as ``P:rota``
 ``P:sends:<endpoint>``     zset    what it sent in the last day, for its caps; see ``lua/take.lua``
-``P:trials``              hash    endpoints on trial (half-open) -> since (ms)
+``P:trials``               hash    endpoints on trial (half-open) -> since (ms)
 ``P:busy``                 zset    slots in use, score = end of the lease (ms)
 ``P:busy:owners``          hash    slot -> ``<token>|<dispatcher>|<when it might have sent a campaign's, ms>``
 ``P:state:<endpoint>``     hash    breaker and pacing counters of an endpoint (see ``lua/take.lua``)

@@ -92,7 +92,7 @@ async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamR
         return answer(
             503,
             "SERVICE_UNAVAILABLE",
-            "nothing was accepted; please try again",
+            "Postgres or Redis cannot be reached; try again, with the same Idempotency-Key",
             headers={"Retry-After": str(RETRY_AFTER)},
         )
     except web.HTTPException as error:
