@@ -7,11 +7,15 @@ them. Nothing in this module does I/O.
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
+
+# The UUID that Postgres' rows come with, a subclass of Python's: made, written and sent in a tenth of the time.
+from asyncpg.pgproto.pgproto import UUID as _DatabaseUuid
 
 
 class Status(StrEnum):
@@ -171,6 +175,11 @@ class Entry:
         )
 
 
+_HALVES = struct.Struct(">QQ")
+_TAIL = (1 << 62) - 1
+_ASKED_AT_ONCE = 256
+
+
 class MessageIds:
     """Makes UUIDv7 (RFC 9562) that only ever grow within this process, so that a campaign's ids are one narrow range.
 
@@ -181,6 +190,7 @@ class MessageIds:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = 0
+        self._random: list[int] = []
 
     def make(self, count: int = 1) -> list[UUID]:
         """``count`` new ids in ascending order."""
@@ -188,13 +198,16 @@ class MessageIds:
             # The clock part and the counter are one 60-bit number, so running over carries into the milliseconds.
             first = max(self._last + 1, int(time.time() * 1000) << 12)
             self._last = first + count - 1
-        noise = os.urandom(8 * count)
-        ids = []
-        for index in range(count):
-            stamp = first + index
-            tail = int.from_bytes(noise[8 * index : 8 * index + 8], "big") & ((1 << 62) - 1)
-            ids.append(UUID(int=(stamp >> 12) << 80 | 7 << 76 | (stamp & 0xFFF) << 64 | 2 << 62 | tail))
-        return ids
+            if len(self._random) < count:
+                # The system's chance, asked for many at once: a call of its own costs more than the rest of an id.
+                size = max(count, _ASKED_AT_ONCE)
+                self._random += struct.unpack(f">{size}Q", os.urandom(8 * size))
+            tails = self._random[-count:]
+            del self._random[-count:]
+        return [
+            _DatabaseUuid(_HALVES.pack((stamp & ~0xFFF) << 4 | 7 << 12 | stamp & 0xFFF, 2 << 62 | tail & _TAIL))
+            for stamp, tail in enumerate(tails, first)
+        ]
 
 
 new_message_ids = MessageIds().make

@@ -279,6 +279,42 @@ class BreakerSettings(Settings):
     )
 
 
+class FeedbackSettings(Settings):
+    feedback_enabled: bool = Field(
+        True, description="Slow an account that turns bad, then suspend it; off: those it holds are released"
+    )
+    feedback_window: Duration = Field(
+        timedelta(minutes=30),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=24),
+        description="Attempts of this time are judged together; who was slowed is judged again after as long",
+    )
+    feedback_min_sample: int = Field(
+        15, ge=2, le=500, description="Fewer attempts, or messages that could have been delivered, are not judged"
+    )
+    feedback_error_share: float = Field(
+        0.3, ge=0, le=1, description="Share of attempts that fail from which an account is bad, 0 to 1; 0: not judged"
+    )
+    feedback_delivered_share: float = Field(
+        0.5, ge=0, le=1, description="Share of messages delivered below which an account is bad, 0 to 1; 0: not judged"
+    )
+    feedback_slow_factor: int = Field(
+        3, ge=1, le=100, description="Pauses between campaign messages of a slowed account are that many times as long"
+    )
+    feedback_suspension: Duration = Field(
+        timedelta(hours=6),
+        ge=timedelta(seconds=1),
+        description="A suspension by feedback ends by a trial after this; each further one lasts twice as long, a day at most",
+    )
+    feedback_trial_size: int = Field(
+        10, ge=1, le=500, description="Messages that must go well on trial until an account is as the others again"
+    )
+    silent_drop_after: Duration = Field(
+        timedelta(hours=6),
+        description="A message sent so long ago without a receipt counts as undelivered; 0: none does",
+    )
+
+
 class UnknownSettings(Settings):
     unknown_check_delay: Duration = Field(
         timedelta(seconds=75), description="An outcome that is not known is looked up after this (text)"
@@ -334,6 +370,13 @@ class ListenSettings(Settings):
                 "which others can reach"
             )
         return self
+
+
+class DrainSettings(Settings):
+    drain_time: Duration = Field(
+        timedelta(seconds=5),
+        description="At SIGTERM go on answering for so long, not ready any more, until edges have noticed; 0: stop at once",
+    )
 
 
 class FileSettings(Settings):

@@ -95,7 +95,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
         media=media,
         rate=rate,
         typing=TypingPresence(client, rate, settings.typing_presence, stopping, chance),
-        gate=Gate(database, name),
+        gate=Gate(database, name, lambda: taking.seen_beat),
         breakers=breakers,
         writer=writer,
         rules=RetryRules(

@@ -116,6 +116,8 @@ class Breakers:
     def saw(self, endpoint: str, state: str, epoch: int, generation: int) -> None:
         """Notes what an assignment or a settlement told of an endpoint, unless something newer is known."""
         snapshot = self._snapshots[endpoint]
+        if snapshot.version == (epoch, generation) and snapshot.shared_state is _STATES[state]:
+            return
         if (epoch, generation) >= snapshot.version:
             snapshot.version = (epoch, generation)
             snapshot.shared_state = _STATES[state]

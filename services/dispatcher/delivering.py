@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import aiohttp
+import msgspec
 import structlog
+from msgspec import Struct
 from prometheus_client import Histogram
 
 from services.dispatcher.breakers import Breakers
@@ -40,7 +42,7 @@ from shared.endpoints.gowa import EndpointUnreachable, is_on_whatsapp
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import Pause, pause_after
 from shared.errors import StoreUnavailable
-from shared.messages import Entry, Status, Verdict
+from shared.messages import Entry, Kind, Lane, Status, Verdict
 from shared.queue.taking import Assignment, FollowUp, Settlement
 from shared.settings import seconds
 
@@ -51,6 +53,9 @@ _answer_seconds = Histogram(
     ["kind", "verdict"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 45, 70, 180),
 )
+_ANSWER_SECONDS = {
+    (kind, verdict): _answer_seconds.labels(kind.value, verdict.value) for kind in Kind for verdict in Verdict
+}
 HOLD_LIMIT = 75.0
 """Seconds that an assignment may be in hand before its gate: the longest typing and some for the stores."""
 DEADLINE_MARGIN = 5
@@ -59,10 +64,10 @@ LEASE_MARGIN = 10.0
 LONGEST_PARKED = 60.0
 """Seconds that a message which may not be sent yet waits in Redis, at most."""
 _SUSPENDED_PAUSE_MS = 2000
+_LOOK_AT_GAP_MS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class TakenMessage:
+class TakenMessage(Struct, frozen=True):
     """An assignment, the message as peek saw it, and the ``boottime`` from before it was taken."""
 
     assignment: Assignment
@@ -120,7 +125,9 @@ class Delivery:
         upload = await self._upload(assignment, message)
         if upload is False:
             return None
-        if not await self._typing.type(endpoint, message.phone, assignment.lane):
+        # One whose dispatcher died has been typed for already, and everything else waits while it is handled alone.
+        suspect = assignment.entry.crashes > 0
+        if not suspect and not await self._typing.type(endpoint, message.phone, assignment.lane):
             return await self.put_back(assignment)
         if boottime() - taken.taken_at > HOLD_LIMIT:
             return await self.put_back(assignment)
@@ -187,10 +194,11 @@ class Delivery:
         request = GateRequest(
             message=message.id,
             number=assignment.entry.attempt,
-            token=UUID(hex=assignment.token),
+            token=assignment.token,
             endpoint=assignment.endpoint,
             slot=assignment.slot_number,
             seconds=round(START_LIMIT + request_seconds(self._settings, message.kind) + DEADLINE_MARGIN),
+            gap=self._rate.of(assignment.endpoint).recipient_gap / 1000 if assignment.lane is Lane.BULK else 0.0,
         )
         outcome = await self._gate.begin(assignment.epoch, request, deadline.begun_at)
         match outcome:
@@ -199,6 +207,9 @@ class Delivery:
             case "put_back":
                 # The endpoint is suspended, or a dispatcher that died still has an attempt open on this slot.
                 await self.put_back(assignment, slot_pause_ms=_SUSPENDED_PAUSE_MS)
+            case "later":
+                # Somebody else is just writing to this person; how long to wait is known when that is settled.
+                await self.put_back(assignment, after_ms=_LOOK_AT_GAP_MS)
             case "unanswered":
                 await self._settle(
                     assignment, message, Answer(Verdict.NOT_SENT, "the gate did not answer", too_late=True)
@@ -226,7 +237,7 @@ class Delivery:
         answer = await self._breakers.send(
             endpoint.id, lambda: self._client.send(endpoint, message.kind, request, deadline)
         )
-        _answer_seconds.labels(message.kind.value, answer.verdict.value).observe(answer.elapsed_ms / 1000)
+        _ANSWER_SECONDS[message.kind, answer.verdict].observe(answer.elapsed_ms / 1000)
         return await self._confirmed(endpoint, message, answer) if answer.confirm else answer
 
     async def _confirmed(self, endpoint: Endpoint, message: PeekedMessage, answer: Answer) -> Answer:
@@ -235,7 +246,7 @@ class Delivery:
             exists = await is_on_whatsapp(self._lookups, endpoint, message.phone.partition("@")[0])
         except EndpointUnreachable:
             exists = True
-        return replace(answer, verdict=Verdict.TRANSIENT) if exists else answer
+        return msgspec.structs.replace(answer, verdict=Verdict.TRANSIENT) if exists else answer
 
     async def _settle(self, assignment: Assignment, message: PeekedMessage, answer: Answer) -> None:
         """Verdict into Postgres, then entry, slot and breaker in Redis."""
@@ -248,7 +259,7 @@ class Delivery:
             AttemptResult(
                 message=message.id,
                 number=assignment.entry.attempt,
-                token=UUID(hex=assignment.token),
+                token=assignment.token,
                 endpoint=assignment.endpoint,
                 dispatcher=self._dispatcher,
                 verdict=answer.verdict,

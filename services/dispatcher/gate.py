@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from uuid import UUID
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
 
 from services.dispatcher.sending.deadline import START_LIMIT
 from shared.clock import boottime
@@ -18,21 +18,21 @@ from shared.runtime.batching import Batcher
 _PAUSE = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     epoch: int
     request: GateRequest
 
 
 class Gate:
-    def __init__(self, database: Database, dispatcher: str) -> None:
+    def __init__(self, database: Database, dispatcher: str, seen_beat: Callable[[], int]) -> None:
         self._database = database
+        self._seen_beat = seen_beat
         self._dispatcher = dispatcher
-        self._batcher: Batcher[_Asked, str] = Batcher(self._ask, limit=100, lanes=2)
+        self._batcher: Batcher[_Asked, str] = Batcher(self._ask, limit=200)
 
     async def begin(self, epoch: int, request: GateRequest, begun_at: float) -> str:
-        """'passed', 'refused', 'put_back' or 'void' (see the function in SQL), or 'unanswered': it may have passed, but
-        nothing may be sent any more. ``begun_at`` is a ``boottime`` from before this call."""
+        """'passed', 'refused', 'put_back', 'later' or 'void' (see the function in SQL), or 'unanswered': it may have
+        passed, but nothing may be sent any more. ``begun_at`` is a ``boottime`` from before this call."""
         while True:
             try:
                 return await self._batcher.submit(_Asked(epoch, request))
@@ -46,7 +46,7 @@ class Gate:
         by_epoch: dict[int, list[GateRequest]] = defaultdict(list)
         for item in asked:
             by_epoch[item.epoch].append(item.request)
-        outcomes: dict[UUID, str] = {}
+        outcomes: dict[str, str] = {}
         for epoch, requests in by_epoch.items():
-            outcomes |= await gate(self._database, epoch, self._dispatcher, requests)
+            outcomes |= await gate(self._database, epoch, self._dispatcher, requests, self._seen_beat())
         return [outcomes[item.request.token] for item in asked]

@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
+
 from services.dispatcher.sending.verdict import Answer
 from shared.messages import Status, Verdict
 
@@ -15,8 +17,7 @@ MOST_BACKOFF = 300.0
 Way = Literal["end", "retry", "elsewhere", "check"]
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(Struct, frozen=True):
     """``end``: the message has its final status. ``retry``: again after ``seconds``. ``elsewhere``: at once through an
     endpoint that this round has not tried, or after ``seconds`` where there is none. ``check``: the outcome is unknown and
     is looked up after ``seconds``."""

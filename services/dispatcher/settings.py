@@ -35,8 +35,8 @@ class DispatcherSettings(
     redis_consumer_name: str = Field(
         "", max_length=100, description="First part of its name in Redis; empty: the host's name"
     )
-    worker_concurrency: int = Field(100, ge=1, le=1000, description="Messages in hand at once, at most")
-    worker_batch_size: int = Field(50, ge=1, le=200, description="Assignments taken in one step, at most")
+    worker_concurrency: int = Field(500, ge=1, le=2000, description="Messages in hand at once, at most")
+    worker_batch_size: int = Field(100, ge=1, le=200, description="Assignments taken in one step, at most")
     worker_max_retries: int = Field(3, ge=0, le=20, description="Further tries after one that failed for a while")
     retry_base_delay: Duration = Field(
         timedelta(seconds=5), description="Wait before the first further try; doubles each time, at most 5m"

@@ -17,13 +17,14 @@ from services.dispatcher.breakers import Breakers
 from shared.database.attempts import AttemptResult, count_shard, settle
 from shared.database.connection import Database
 from shared.errors import StoreUnavailable
-from shared.messages import Status
+from shared.messages import Status, Verdict
 from shared.queue.taking import Settlement, Taking
 from shared.runtime.batching import Batcher
 
 log = structlog.get_logger()
 _verdicts = Counter("paceline_attempts_total", "Attempts by verdict", ["verdict"])
 _repeats = Counter("paceline_settlement_repeats_total", "Writes of outcomes that had to be repeated", ["store"])
+_VERDICTS = {verdict: _verdicts.labels(verdict.value) for verdict in Verdict}
 _LONGEST_PAUSE = 5.0
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class SettlementWriter:
     async def record(self, result: AttemptResult) -> Status | None:
         """Writes a verdict into Postgres; answers the message's new status, None if it had moved on. Waits as long as
         Postgres is away."""
-        _verdicts.labels(result.verdict.value).inc()
+        _VERDICTS[result.verdict].inc()
         return await self.repeated("postgres", lambda: self._results.submit(result))
 
     async def release(self, settlement: Settlement) -> None:

@@ -32,6 +32,8 @@ log = structlog.get_logger()
 _in_hand = Gauge("paceline_messages_in_hand", "Messages between take and settlement")
 _IDLE_WAIT = 0.1
 """Seconds an idle dispatcher waits at most, in case a wake-up was lost."""
+_GATHER_SECONDS = 0.005
+"""Seconds to wait for more room before taking few."""
 _AWAY_WAIT = 0.5
 _LOST_TAKE_SECONDS = 20.0
 _TAKE_BACK_INTERVAL = 2.0
@@ -66,7 +68,7 @@ class TakingLoop:
         self._rate = rate
         self._shard = count_shard(dispatcher)
         self._capacity = capacity
-        self._batch = batch
+        self._batch = min(batch, capacity)
         self._woken = woken
         self._stopping = stopping
         self._streams = streams
@@ -84,10 +86,8 @@ class TakingLoop:
             if self._suspects:
                 await self._handle_alone(*self._suspects.popleft())
                 continue
-            room = self._capacity - self._held
+            room = await self._room_for_some()
             if room <= 0:
-                self._room.clear()
-                await self._room.wait()
                 continue
             taken_at = boottime()
             self._woken.clear()
@@ -122,6 +122,16 @@ class TakingLoop:
             else:
                 await self._wait(_idle_seconds(taken))
         await self._finish()
+
+    async def _room_for_some(self) -> int:
+        """Waits for room; when there is little, a moment longer, since taking ones and twos costs many times as much."""
+        while (room := self._capacity - self._held) < self._batch:
+            self._room.clear()
+            try:
+                await asyncio.wait_for(self._room.wait(), None if room <= 0 else _GATHER_SECONDS)
+            except TimeoutError:
+                return self._capacity - self._held
+        return room
 
     async def _take_back_lost(self) -> None:
         """After a take without an answer: gives back what it may have taken all the same. A server that was frozen may
@@ -163,7 +173,8 @@ class TakingLoop:
     def _count(self, change: int) -> None:
         self._held += change
         _in_hand.set(self._held)
-        if change < 0:
+        room = self._capacity - self._held
+        if change < 0 and (room >= self._batch or room <= -change):
             self._room.set()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -260,7 +260,7 @@ ROUTES = (
         "Start again what was stopped",
         "Steering",
         stopping.start,
-        {200: (shapes.Stopped,)},
+        {200: (shapes.Started,)},
         errors=(400, 403, 413),
         bodies={JSON: shapes.StartRequest},
         body_required=False,
@@ -350,6 +350,7 @@ FOREIGN_ROUTES = (
     ForeignRoute(
         "/api/statistics/stream", "The same as server-sent events, one a second", "Monitor", "text/event-stream"
     ),
+    ForeignRoute("/api/statistics/alerts", "The alerts that are on", "Monitor", JSON),
     ForeignRoute("/api/endpoints/stats", "The accounts: sends, failures, breaker", "Monitor", JSON),
     ForeignRoute("/docs", "This document to try out", "Documentation", "text/html"),
     ForeignRoute("/docs/openapi.yml", "This document", "Documentation", "application/yaml"),

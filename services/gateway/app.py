@@ -61,6 +61,7 @@ def build_app(settings: GatewaySettings) -> web.Application:
             refuse_compressed,
         ),
         client_max_size=settings.max_body_size,
+        drain=seconds(settings.drain_time),
     )
     app[SETTINGS] = settings
     app[BODY_SECONDS] = seconds(settings.body_timeout)

@@ -12,6 +12,7 @@ from shared.runtime.service import ServiceSettings
 from shared.settings import (
     CommaList,
     DatabaseSettings,
+    DrainSettings,
     Duration,
     EndpointSettings,
     FileSettings,
@@ -24,6 +25,7 @@ from shared.settings import (
 
 class GatewaySettings(
     ServiceSettings,
+    DrainSettings,
     DatabaseSettings,
     RedisSettings,
     EndpointSettings,

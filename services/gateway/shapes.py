@@ -204,6 +204,7 @@ class RateProfileChange(Request):
     quiet_from: int | None = None
     quiet_until: int | None = None
     recipient_gap: int | None = None
+    slow_factor: int | None = None
 
 
 class Answer(BaseModel):
@@ -411,6 +412,7 @@ class RateProfileValues(Answer):
     quiet_from: int = Field(description="Campaigns are quiet from this minute of the recipient's day")
     quiet_until: int = Field(description="Until this minute; the same: never quiet")
     recipient_gap: int = Field(description="Least time between two messages to one recipient; 0: none")
+    slow_factor: int = Field(description="Pauses between campaign messages are that many times as long")
 
 
 class RateProfileAnswer(Answer):
@@ -435,12 +437,23 @@ class Caps(Answer):
     bulk_cap_day: int
 
 
+class FeedbackStanding(Answer):
+    """Where the account stands by what its sends came to."""
+
+    state: Literal["normal", "slowed", "suspended", "trial"]
+    since: str | None = Field(description="null: it was never anything but normal")
+    until: str | None = Field(description="When a suspension by feedback ends by a trial")
+    reason: str | None = Field(description="Of the last change")
+
+
 class EndpointItem(Answer):
     id: str
     label: str
     suspended: bool
     suspend_reason: str | None
     suspended_at: str | None
+    suspended_by: Literal["operator", "feedback"] | None
+    feedback: FeedbackStanding
     held_until: str | None = Field(
         description="WhatsApp lets the account open no new chats: it gets no new contacts until then; known ones go on"
     )
@@ -459,6 +472,12 @@ class EndpointList(Answer):
 class Stopped(Answer):
     stopped_lanes: list[Lane]
     reason: str | None
+
+
+class Started(Stopped):
+    confirmed: str | None = Field(
+        description="Everything was stopped since Postgres had gone back in time: what this start has confirmed; or null"
+    )
 
 
 class OptOut(Answer):

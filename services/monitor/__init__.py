@@ -2,7 +2,9 @@
 
 Read: ``app`` (what runs), ``observation`` (what was last seen in Redis and Postgres), ``checks`` (pure: what is wrong),
 ``statistics`` and ``endpoint_statistics`` (pure: what is told), ``statistics_stream`` (one event a second for many
-clients), ``health``, ``queue_metrics``.
+clients), ``health``, ``queue_metrics``, ``alert_rules`` (pure: what somebody should be told of), ``alert_messages``,
+``alert_delivery``.
 
-It only looks. Nothing it does changes what is sent, so it may be restarted or run as several replicas at any time.
+It only looks and tells, and opens the breaker of an account that says it cannot send; so it may be restarted or run as several
+replicas at any time.
 """

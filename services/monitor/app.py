@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 import orjson
 from aiohttp import web
 from prometheus_client import REGISTRY
 
 from services.monitor.account_probe import AccountProbe
+from services.monitor.alert_delivery import AlertDelivery, quiet_after
+from services.monitor.alert_rules import Alert, AlertBook, conditions
 from services.monitor.endpoint_statistics import endpoint_statistics
 from services.monitor.health import HealthOfTheWhole
 from services.monitor.observation import Observation
 from services.monitor.queue_metrics import QueueMetrics
 from services.monitor.settings import MonitorSettings
-from services.monitor.statistics import statistics
+from services.monitor.statistics import alert_lines, statistics
 from services.monitor.statistics_stream import StatisticsStream
 from shared.database.connection import Database
 from shared.endpoints.gowa import new_session
@@ -32,7 +36,12 @@ _CONNECTIONS = 4  # to Postgres: the three looks, and one to spare
 
 
 def build_app(settings: MonitorSettings) -> web.Application:
-    app = new_application("monitor", (same_site(), envelope_errors, login(settings)), health=False)
+    app = new_application(
+        "monitor",
+        (same_site(), envelope_errors, login(settings)),
+        health=False,
+        drain=seconds(settings.drain_time),
+    )
     endpoints = endpoints_of(settings)
     queue = QueueConnection(settings, pool_size=4)
     database = Database(settings, size=_CONNECTIONS, application="paceline monitor")
@@ -40,13 +49,16 @@ def build_app(settings: MonitorSettings) -> web.Application:
     health = HealthOfTheWhole(seen, endpoints, settings, login_check(settings))
     stream = StatisticsStream(settings.statistics_max_streams)
     started = time.monotonic()
+    book = AlertBook()
+    alerts: list[Alert] = []
 
     def present() -> dict[str, Any]:
-        return statistics(seen, endpoints, settings, time.monotonic() - started)
+        return statistics(seen, endpoints, settings, time.monotonic() - started, alerts)
 
     async def look() -> float:
         begun = time.monotonic()
         await seen.refresh()
+        alerts[:] = book.update(conditions(seen, endpoints, settings, settings.queue_lag_warning), datetime.now(UTC))
         await stream.publish(orjson.dumps(present()))
         # One event a second, however long the look took.
         return max(0.0, seconds(settings.statistics_interval) - (time.monotonic() - begun))
@@ -55,8 +67,12 @@ def build_app(settings: MonitorSettings) -> web.Application:
         return success("statistics", present(), headers={"Cache-Control": "no-store"})
 
     async def get_endpoints(request: web.Request) -> web.Response:
-        lines = endpoint_statistics(seen, endpoints)
+        lines = endpoint_statistics(seen, endpoints, settings)
         return success("statistics of the endpoints", {"endpoints": lines}, headers={"Cache-Control": "no-store"})
+
+    async def get_alerts(request: web.Request) -> web.Response:
+        lines = alert_lines(alerts, endpoints)
+        return success(f"Alerts: {len(lines)}", {"alerts": lines}, headers={"Cache-Control": "no-store"})
 
     async def stores(_: web.Application) -> AsyncIterator[None]:
         await database.open()
@@ -65,7 +81,7 @@ def build_app(settings: MonitorSettings) -> web.Application:
         await queue.close()
 
     async def metrics(_: web.Application) -> AsyncIterator[None]:
-        collector = QueueMetrics(seen, endpoints, health)
+        collector = QueueMetrics(seen, endpoints, health, alerts)
         REGISTRY.register(collector)
         yield
         REGISTRY.unregister(collector)
@@ -78,6 +94,24 @@ def build_app(settings: MonitorSettings) -> web.Application:
         async with new_session(settings) as session:
             probe = AccountProbe(queue, session, endpoints, seen.accounts)
             async with BackgroundLoop("account_probe", interval, probe.step).running():
+                yield
+
+    async def alerting(_: web.Application) -> AsyncIterator[None]:
+        if not settings.alert_webhook_url.get_secret_value():
+            yield
+            return
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            delivery = AlertDelivery(
+                database,
+                session,
+                endpoints,
+                settings,
+                lambda: list(alerts),
+                book.present,
+                seconds(settings.statistics_interval),
+                quiet=quiet_after(settings.statistics_interval),
+            )
+            async with BackgroundLoop(delivery.name, delivery.interval, delivery.step).running():
                 yield
 
     async def loops(_: web.Application) -> AsyncIterator[None]:
@@ -93,7 +127,8 @@ def build_app(settings: MonitorSettings) -> web.Application:
     app.router.add_get("/health", health.handle)
     app.router.add_get("/api/statistics", get_statistics)
     app.router.add_get("/api/statistics/stream", stream.handle)
+    app.router.add_get("/api/statistics/alerts", get_alerts)
     app.router.add_get("/api/endpoints/stats", get_endpoints)
-    app.cleanup_ctx.extend((stores, metrics, loops, probing))
+    app.cleanup_ctx.extend((stores, metrics, loops, probing, alerting))
     app.on_shutdown.append(close_stream)
     return app

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.monitor.observation import Observation
+from shared.database.figures import AccountStanding
 from shared.database.receipts import DeliveryFigures
+from shared.endpoints.feedback import FeedbackState, drops_silently
 from shared.endpoints.identity import Endpoint
 from shared.messages import Verdict
 from shared.queue.figures import EndpointFigures, QueueFigures
+from shared.settings import FeedbackSettings
 
 FAILED = tuple(verdict for verdict in Verdict if verdict not in (Verdict.SENT, Verdict.UNKNOWN))
 
@@ -23,13 +26,21 @@ def moment(milliseconds: int | str | None) -> str | None:
     return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def endpoint_statistics(seen: Observation, endpoints: Mapping[str, Endpoint]) -> list[dict[str, Any]]:
+def written(at: datetime | None) -> str | None:
+    """ISO 8601 in UTC to the second; None for none."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+
+
+def endpoint_statistics(
+    seen: Observation, endpoints: Mapping[str, Endpoint], settings: FeedbackSettings
+) -> list[dict[str, Any]]:
     """A line for each endpoint of the settings; counts are 0 while Redis cannot be reached. ``account``: usable, offline,
     logged_out, misconfigured or unreachable, as it last said of itself; null: it was not asked.
 
     ``messages_sent`` and ``messages_failed`` count attempts since Redis was last rebuilt; an attempt with an unknown
     outcome is neither. ``success_rate`` is a percentage, ``avg_response_time`` in milliseconds. ``undelivered_share`` (0 to 1,
     of the last ``undelivered_of`` messages older than SILENT_DROP_AFTER) is null while the account has sent no receipts.
+    ``silent_drop``: so many of them that WhatsApp seems to take its messages and drop them.
     """
     queue, database = seen.queue.figures, seen.database.figures
     lines = []
@@ -41,10 +52,12 @@ def endpoint_statistics(seen: Observation, endpoints: Mapping[str, Endpoint]) ->
         suspension = database.suspended.get(identity) if database else None
         line["suspended"] = suspension is not None
         line["suspend_reason"] = suspension.reason if suspension else None
+        line["suspended_by"] = suspension.by if suspension else None
+        line["feedback"] = _feedback(database.feedback.get(identity) if database else None)
         account = seen.accounts.get(identity)
         line["account"] = account.value if account else None
         line["circuit_breaker"] = _breaker(figures)
-        line |= _deliveries((seen.deliveries.figures or {}).get(identity))
+        line |= _deliveries((seen.deliveries.figures or {}).get(identity), settings)
         lines.append(line)
     return lines
 
@@ -96,11 +109,29 @@ def _breaker(figures: EndpointFigures | None) -> dict[str, Any]:
     }
 
 
-def _deliveries(figures: DeliveryFigures | None) -> dict[str, Any]:
+def _feedback(standing: AccountStanding | None) -> dict[str, Any]:
+    """``reason``: of the last change; ``until``: when a suspension ends by a trial."""
+    if standing is None:
+        return {"state": FeedbackState.NORMAL.value, "since": None, "reason": None, "until": None, "slow_factor": 1}
+    return {
+        "state": standing.state.value,
+        "since": written(standing.since),
+        "reason": standing.reason or None,
+        "until": written(standing.until),
+        # A suspended account keeps the factor for its trial.
+        "slow_factor": standing.slow_factor,
+    }
+
+
+def _deliveries(figures: DeliveryFigures | None, settings: FeedbackSettings) -> dict[str, Any]:
     share = figures.undelivered_share if figures else None
-    last = figures.last_receipt if figures else None
     return {
         "undelivered_share": None if share is None else round(share, 3),
         "undelivered_of": figures.sent if figures else 0,
-        "last_receipt": last.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if last else None,
+        "undelivered": figures.undelivered if figures else 0,
+        "silent_drop": figures is not None
+        and drops_silently(
+            figures.sent, figures.undelivered, settings.feedback_delivered_share, settings.feedback_min_sample
+        ),
+        "last_receipt": written(figures.last_receipt if figures else None),
     }

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from shared.database.beat import durability_problem
 from shared.database.connection import Database
 from shared.database.figures import database_figures, history_figures
 from shared.database.receipts import DeliveryFigures, delivery_figures
@@ -74,7 +75,8 @@ class Look(Generic[Figures]):
 
 
 class Observation:
-    """Queue, database and history, each as last seen; ``policy_problem`` is '' or why this Redis must not be used.
+    """Queue, database and history, each as last seen; ``policy_problem`` is '' or why this Redis must not be used,
+    ``durability_problem`` '' or why this Postgres may forget what it has committed.
     ``silent_drop_after``: age from which a message without a receipt counts as undelivered, 0: none does."""
 
     def __init__(
@@ -89,6 +91,7 @@ class Observation:
 
         self.queue = Look("queue", lambda: queue_figures(queue, endpoints))
         self.policy = Look("policy", queue.policy_problem)
+        self.durability = Look("durability", lambda: durability_problem(database))
         self.database = Look("database", lambda: database_figures(database, SHOWN_CAMPAIGNS))
         self.history = Look("history", lambda: history_figures(database, endpoints, DAY, HOUR))
         self.accounts: dict[str, AccountState] = {}
@@ -99,10 +102,15 @@ class Observation:
     def policy_problem(self) -> str:
         return self.policy.figures or ""
 
+    @property
+    def durability_problem(self) -> str:
+        return self.durability.figures or ""
+
     async def refresh(self, max_age: float = 0.0) -> None:
         """Looks at queue and database."""
         await asyncio.gather(self.queue.refresh(max_age), self.database.refresh(max_age))
 
     async def refresh_slowly(self) -> None:
         """Looks at what costs more or seldom changes."""
-        await asyncio.gather(self.policy.refresh(), self.history.refresh(), self.deliveries.refresh())
+        looks = (self.policy, self.durability, self.history, self.deliveries)
+        await asyncio.gather(*(look.refresh() for look in looks))

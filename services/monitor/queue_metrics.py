@@ -5,16 +5,19 @@ Endpoints appear by id: an address says more than a metric should.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from services.monitor.alert_rules import Alert
 from services.monitor.checks.finding import Health
 from services.monitor.checks.sending import alive, lag_seconds
 from services.monitor.health import HealthOfTheWhole
 from services.monitor.observation import Observation
 from shared.database.figures import DatabaseFigures, HistoryFigures
+from shared.database.receipts import DeliveryFigures
+from shared.endpoints.feedback import FeedbackState
 from shared.endpoints.gowa import AccountState
 from shared.endpoints.identity import Endpoint
 from shared.messages import CampaignStatus, Lane, Verdict
@@ -24,10 +27,18 @@ _BREAKERS = ("closed", "half_open", "open")
 
 
 class QueueMetrics(Collector):
-    def __init__(self, seen: Observation, endpoints: Mapping[str, Endpoint], health: HealthOfTheWhole) -> None:
+    def __init__(
+        self,
+        seen: Observation,
+        endpoints: Mapping[str, Endpoint],
+        health: HealthOfTheWhole,
+        alerts: Sequence[Alert] = (),
+    ) -> None:
+        """``alerts``: those that are on, kept up to date by whoever gives them."""
         self._seen = seen
         self._endpoints = endpoints
         self._health = health
+        self._alerts = alerts
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not ask for figures that are not there yet."""
@@ -55,6 +66,11 @@ class QueueMetrics(Collector):
         for identity, account in seen.accounts.items():
             usable.add_metric([identity], float(account is AccountState.USABLE))
         yield usable
+        yield from _of_deliveries(seen.deliveries.figures or {})
+        firing = GaugeMetricFamily("paceline_alert", "1 while the alert is on", labels=["name", "severity", "endpoint"])
+        for alert in self._alerts:
+            firing.add_metric([alert.name, alert.severity.value, alert.endpoint], 1.0)
+        yield firing
 
 
 def _gauge(name: str, sentence: str, value: float) -> GaugeMetricFamily:
@@ -103,6 +119,11 @@ def _of_endpoints(queue: QueueFigures) -> Iterable[Metric]:
 
 def _of_database(database: DatabaseFigures, endpoints: Mapping[str, Endpoint]) -> Iterable[Metric]:
     yield _gauge("paceline_postgres_latency_seconds", "Time of one small statement", database.latency_ms / 1000)
+    yield _gauge(
+        "paceline_postgres_went_back",
+        "Whether Postgres went back in time and nobody has confirmed it; nothing is sent meanwhile",
+        database.went_back_at is not None,
+    )
     yield _gauge("paceline_attempts_under_way", "Attempts without a verdict", database.under_way)
     yield _gauge("paceline_attempts_overdue", "Attempts past their deadline", database.overdue)
     waiting = GaugeMetricFamily(
@@ -121,11 +142,35 @@ def _of_database(database: DatabaseFigures, endpoints: Mapping[str, Endpoint]) -
         stopped.add_metric([lane.value], float(lane.value in database.stopped_lanes))
     yield stopped
     suspended = GaugeMetricFamily(
-        "paceline_endpoint_suspended", "Whether an operator suspended it", labels=["endpoint"]
+        "paceline_endpoint_suspended", "Whether an operator or feedback suspended it", labels=["endpoint"]
     )
     for identity in endpoints:
         suspended.add_metric([identity], float(identity in database.suspended))
     yield suspended
+    feedback = GaugeMetricFamily(
+        "paceline_endpoint_feedback_state", "1 for where feedback has the account", labels=["endpoint", "state"]
+    )
+    for identity in endpoints:
+        standing = database.feedback.get(identity)
+        present = standing.state if standing else FeedbackState.NORMAL
+        for state in FeedbackState:
+            feedback.add_metric([identity, state.value], float(state is present))
+    yield feedback
+
+
+def _of_deliveries(deliveries: Mapping[str, DeliveryFigures]) -> Iterable[Metric]:
+    sent = GaugeMetricFamily(
+        "paceline_endpoint_receipts_expected",
+        "Messages sent longer than SILENT_DROP_AFTER ago, the newest 500 of a day; 0 while no receipts come",
+        labels=["endpoint"],
+    )
+    undelivered = GaugeMetricFamily(
+        "paceline_endpoint_undelivered", "Of those, the ones without a receipt", labels=["endpoint"]
+    )
+    for identity, figures in deliveries.items():
+        sent.add_metric([identity], figures.sent)
+        undelivered.add_metric([identity], figures.undelivered)
+    yield from (sent, undelivered)
 
 
 def _of_history(history: HistoryFigures) -> Iterable[Metric]:

@@ -6,11 +6,21 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from services.monitor.settings_of_alerts import AlertSettings
 from shared.runtime.service import ServiceSettings
-from shared.settings import DatabaseSettings, Duration, EndpointSettings, PacingSettings, RedisSettings
+from shared.settings import (
+    DatabaseSettings,
+    DrainSettings,
+    Duration,
+    EndpointSettings,
+    PacingSettings,
+    RedisSettings,
+)
 
 
-class MonitorSettings(ServiceSettings, DatabaseSettings, RedisSettings, EndpointSettings, PacingSettings):
+class MonitorSettings(
+    ServiceSettings, DrainSettings, DatabaseSettings, RedisSettings, EndpointSettings, PacingSettings, AlertSettings
+):
     monitor_port: int = Field(8084, ge=1, le=65535, description="Port of the monitor")
     statistics_interval: Duration = Field(
         timedelta(seconds=1),
@@ -28,10 +38,6 @@ class MonitorSettings(ServiceSettings, DatabaseSettings, RedisSettings, Endpoint
     account_probe_interval: Duration = Field(
         timedelta(seconds=30),
         description="Time between two questions to each account whether it can send; 0: it is not asked",
-    )
-    silent_drop_after: Duration = Field(
-        timedelta(hours=6),
-        description="A message sent so long ago without a receipt counts as undelivered; 0: none does",
     )
     queue_lag_warning: Duration = Field(
         timedelta(minutes=5), description="Single sends that wait longer than this make the whole degraded; 0: never"

@@ -6,10 +6,12 @@ beside them. All counts of attempts are since Redis was last rebuilt unless they
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from services.monitor.alert_messages import alert_line
+from services.monitor.alert_rules import Alert
 from services.monitor.checks.everything import findings_of
 from services.monitor.checks.finding import worst
 from services.monitor.checks.sending import alive
@@ -24,9 +26,13 @@ from shared.queue.figures import QueueFigures
 
 
 def statistics(
-    seen: Observation, endpoints: Mapping[str, Endpoint], settings: MonitorSettings, uptime: float
+    seen: Observation,
+    endpoints: Mapping[str, Endpoint],
+    settings: MonitorSettings,
+    uptime: float,
+    alerts: Sequence[Alert] = (),
 ) -> dict[str, Any]:
-    """``uptime``: seconds that this monitor runs."""
+    """``uptime``: seconds that this monitor runs. ``alerts``: those that are on."""
     queue, database = seen.queue.figures, seen.database.figures
     findings = findings_of(seen, endpoints, settings.queue_lag_warning)
     return {
@@ -42,8 +48,15 @@ def statistics(
         "messages": _messages(seen),
         "throughput": _throughput(queue),
         "campaigns": _campaigns(database),
-        "endpoints": endpoint_statistics(seen, endpoints),
+        "endpoints": endpoint_statistics(seen, endpoints, settings),
+        "alerts": alert_lines(alerts, endpoints),
     }
+
+
+def alert_lines(alerts: Sequence[Alert], endpoints: Mapping[str, Endpoint]) -> list[dict[str, Any]]:
+    """The alerts as GET /api/statistics/alerts answers them."""
+    labels = {endpoint.id: endpoint.label for endpoint in endpoints.values()}
+    return [alert_line(alert, labels) for alert in alerts]
 
 
 def _worker(queue: QueueFigures | None, uptime: float) -> dict[str, Any]:

@@ -25,6 +25,8 @@ def pause_by_history(profile: RateProfile, ages_ms: Sequence[int]) -> Pause:
     shortest, longest = (profile.break_min, profile.break_max)
     if profile.name != "manual":
         shortest, longest = (profile.cooldown, profile.cooldown + COOLDOWN_SPREAD_MS if profile.cooldown else 0)
+    # A slowed account's usual pause may be as long as a break was before.
+    shortest, longest = shortest * profile.slow_factor, longest * profile.slow_factor
     usual = longest_pause(profile)
     since_break = 1
     for newer, older in pairwise(ages_ms):

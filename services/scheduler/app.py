@@ -9,9 +9,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
+import aiohttp
 import structlog
 from aiohttp import web
 
+from services.scheduler.account_feedback import AccountFeedback
 from services.scheduler.account_limits import AccountLimits
 from services.scheduler.campaigns.completion import Completion
 from services.scheduler.campaigns.ending import Ending
@@ -21,7 +23,9 @@ from services.scheduler.dead_dispatchers import DeadDispatchers
 from services.scheduler.due_messages import DueMessages
 from services.scheduler.endpoint_recovery import EndpointRecovery
 from services.scheduler.expired_messages import ExpiredMessages
+from services.scheduler.gone_endpoints import GoneEndpoints
 from services.scheduler.media_janitor import MediaJanitor
+from services.scheduler.postgres_beat import PostgresBeat
 from services.scheduler.rate_in_force import RateInForce
 from services.scheduler.receipts import PendingReceipts
 from services.scheduler.redis_rebuild import RedisRebuild
@@ -74,19 +78,31 @@ def scheduler_database(settings: SchedulerSettings, name: str) -> Database:
 
 async def _start(settings: SchedulerSettings, app: web.Application, stack: AsyncExitStack) -> None:
     name = f"scheduler-{socket.gethostname()}-{secrets.token_hex(4)}"
-    endpoints = endpoints_of(settings)
-    slots, shard = settings.endpoint_concurrency, count_shard(name)
-
     queue = QueueConnection(settings)
     stack.push_async_callback(queue.close)
     database = await scheduler_database(settings, name).open()
     stack.push_async_callback(database.close)
     session = await stack.enter_async_context(new_session(settings))
-    rate = RateInForce(profile_of(settings))
 
-    roles: list[Role] = [
+    app[READY_CHECKS] += [database.problem, queue.problem]
+    for role in roles_of(settings, name, queue, database, session):
+        await stack.enter_async_context(BackgroundLoop(role.name, role.interval, role.step).running())
+    await stack.enter_async_context(janitor(Path(settings.file_storage_root)).running())
+    log.info("scheduler", name=name, endpoints=len(endpoints_of(settings)))
+
+
+def roles_of(
+    settings: SchedulerSettings, name: str, queue: QueueConnection, database: Database, session: aiohttp.ClientSession
+) -> list[Role]:
+    """All that a scheduler called ``name`` does, each role on its own loop."""
+    endpoints = endpoints_of(settings)
+    slots, shard = settings.endpoint_concurrency, count_shard(name)
+    rate = RateInForce(profile_of(settings))
+    return [
+        PostgresBeat(queue, database),
         RedisRebuild(queue, database, rate, endpoints, slots, settings.transactional_reserve),
         AccountLimits(queue, database, rate, endpoints, settings.transactional_reserve),
+        AccountFeedback(database, endpoints, settings),
         DueMessages(queue, rate, milliseconds(settings.circuit_breaker_open_timeout)),
         UnqueuedMessages(queue, database, settings.feed_high_water),
         Starting(database),
@@ -114,13 +130,8 @@ async def _start(settings: SchedulerSettings, app: web.Application, stack: Async
             resends=settings.unknown_resend_limit,
         ),
         EndpointRecovery(queue, database, session, endpoints, slots, settings.circuit_breaker_enabled),
+        GoneEndpoints(queue, endpoints, slots),
         PendingReceipts(database, shard),
         MediaJanitor(database, seconds(settings.media_retention)),
         Retention(queue, database, seconds(settings.history_retention), seconds(settings.idempotency_retention)),
     ]
-
-    app[READY_CHECKS] += [database.problem, queue.problem]
-    for role in roles:
-        await stack.enter_async_context(BackgroundLoop(role.name, role.interval, role.step).running())
-    await stack.enter_async_context(janitor(Path(settings.file_storage_root)).running())
-    log.info("scheduler", name=name, endpoints=len(endpoints))

@@ -27,6 +27,6 @@ class RateInForce:
         try:
             self.profiles = profiles_of(self._defaults, changes)
         except ValueError as error:
-            # A newer gateway may know values that we do not; better our defaults than none.
+            # Better our defaults than none.
             log.error("rate profile not understood", reason=str(error))
             self.profiles = Profiles(self._defaults)

@@ -34,6 +34,7 @@ from shared.queue.upkeep import (
     RebuiltState,
     clock_ms,
     epoch_is_current,
+    numbers_of_redis,
     publish_profile,
     published_profile,
     rebuild,
@@ -72,8 +73,15 @@ class RedisRebuild:
         control = await read_control(self._database)
         self._rate.apply(control.rate_profile)
         if await epoch_is_current(self._queue, control.epoch):
+            if control.unfinished:
+                # Its scheduler died after the last step in Redis. Nothing is enqueued before this.
+                await end_rebuild(self._database, control.epoch)
             await self._publish(control)
             return None
+        if (await numbers_of_redis(self._queue))[0] > control.epoch:
+            # Postgres went back, or has just been raised by another scheduler. Raised here until it is what Redis has, it
+            # would look current, and all that was sent since would be sent again. See postgres_beat.
+            return _OTHERS_WAIT
         if control.rebuilding:
             # Nor begin one right after it: Redis was looked at while it was not done.
             return _OTHERS_WAIT

@@ -8,15 +8,19 @@ from prometheus_client import Counter
 from shared.database.connection import Database
 from shared.database.idempotency import prune_answers
 from shared.database.retention import drop_old_partitions, ensure_partitions, forget_dropped
-from shared.database.unknown import forget_unknown
+from shared.errors import DatabaseUnavailable
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import clock_ms
 
 log = structlog.get_logger()
 _dropped = Counter("paceline_months_dropped_total", "Months of messages deleted because they were too old")
+_TABLES_IN_USE_WAIT = 60.0
+"""Seconds; each try holds up the gates for 0.1 s."""
 _MINUTES = 120
 """How many minutes of statistics are kept in Redis."""
 _BATCH = 1000
+_IDS = 10_000
+"""WhatsApp ids looked at together, which takes 20 ms."""
 
 
 class Retention:
@@ -33,22 +37,30 @@ class Retention:
         self._history_seconds = history_seconds
         self._answer_seconds = answer_seconds
 
-    async def step(self) -> None:
-        made = await ensure_partitions(self._database)
-        if made:
-            log.info("partitions made", months=made)
+    async def step(self) -> float | None:
+        """A minute where months could not be made or dropped, since the tables were in use."""
+        wait = None
+        try:
+            await self._make_and_drop_months()
+        except DatabaseUnavailable as error:
+            # Somebody reads the tables for long, such as an export. To try at once again would hold up every gate meanwhile.
+            log.info("months stay as they are", reason=str(error))
+            wait = _TABLES_IN_USE_WAIT
         if self._history_seconds:
-            months = await drop_old_partitions(self._database, self._history_seconds)
-            if months:
-                _dropped.inc(len(months))
-                log.warning("months dropped", months=months)
-            while await forget_dropped(self._database, _BATCH):
-                pass
-            while await forget_unknown(self._database, _BATCH) == _BATCH:
+            while await forget_dropped(self._database, _IDS):
                 pass
         while await prune_answers(self._database, self._answer_seconds, _BATCH) == _BATCH:
             pass
         await self._prune_minutes()
+        return wait
+
+    async def _make_and_drop_months(self) -> None:
+        made = await ensure_partitions(self._database)
+        if made:
+            log.info("partitions made", months=made)
+        while self._history_seconds and (months := await drop_old_partitions(self._database, self._history_seconds)):
+            _dropped.inc(len(months))
+            log.warning("months dropped", months=months)
 
     async def _prune_minutes(self) -> None:
         oldest = await clock_ms(self._queue) // 60_000 - _MINUTES

@@ -12,6 +12,7 @@ from shared.settings import (
     DatabaseSettings,
     Duration,
     EndpointSettings,
+    FeedbackSettings,
     FileSettings,
     PacingSettings,
     RedisSettings,
@@ -29,6 +30,7 @@ class SchedulerSettings(
     EndpointSettings,
     PacingSettings,
     BreakerSettings,
+    FeedbackSettings,
     UnknownSettings,
     FileSettings,
 ):

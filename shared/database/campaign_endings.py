@@ -32,6 +32,8 @@ class FedChunk:
 
     campaign: UUID
     number: int
+    first_id: UUID
+    last_id: UUID
     stream: FeedStream
     fed_at: datetime
     age: float
@@ -41,7 +43,13 @@ async def fed_chunks_after(database: Database, campaign: UUID, number: int, limi
     """Raises DatabaseUnavailable."""
     return [
         FedChunk(
-            row["campaign"], row["number"], FeedStream(Lane(row["lane"]), row["endpoint"]), row["fed_at"], row["age"]
+            row["campaign"],
+            row["number"],
+            row["first_id"],
+            row["last_id"],
+            FeedStream(Lane(row["lane"]), row["endpoint"]),
+            row["fed_at"],
+            row["age"],
         )
         for row in await database.fetch(_SQL["fed_chunks"], campaign, number, limit)
     ]
@@ -52,7 +60,9 @@ async def review_chunk(database: Database, chunk: FedChunk) -> tuple[int, int]:
     DatabaseUnavailable."""
     async with database.transaction() as connection:
         await connection.execute(_SQL["lock_campaign"], chunk.campaign)
-        row = await connection.fetchrow(_SQL["review_chunk"], chunk.campaign, chunk.number, chunk.fed_at)
+        row = await connection.fetchrow(
+            _SQL["review_chunk"], chunk.campaign, chunk.number, chunk.fed_at, chunk.first_id, chunk.last_id
+        )
     assert row is not None
     return row["waiting"], row["open"]
 
@@ -91,5 +101,7 @@ async def end_next_chunk(
                 _SQL["end_unsendable"], [row["id"] for row in rows], status.value, reasons[status], shard
             )
         if len(rows) < limit:
-            await connection.execute(_SQL["close_chunk"], campaign, chunk["number"])
+            await connection.execute(
+                _SQL["close_chunk"], campaign, chunk["number"], chunk["first_id"], chunk["last_id"]
+            )
     return EndedChunk(chunk["number"], ended, len(rows) == limit)

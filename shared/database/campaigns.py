@@ -28,6 +28,8 @@ _COPY_TIMEOUT = 300.0  # seconds; a million rows on a slow disk
 _ROWS_AT_ONCE = 500  # rows that are made and encoded before other requests get their turn, about 2 ms
 _ANALYZE_FROM = 50_000  # rows; fewer do not change what the planner thinks of the table
 _RATE_ATTEMPTS = 500
+_MONTH = 31 * 86_400_000 << 80
+"""Between two ids that were made 31 days apart: what is a month before and after a campaign spans its partitions."""
 RATE_SECONDS = 300.0
 """The rate of a campaign is what it sent in so many seconds."""
 
@@ -196,7 +198,14 @@ async def campaign_progress(
         totals = await connection.fetchrow(_SQL["chunk_totals"], token)
         suspended = await connection.fetch(_SQL["suspended"], list(endpoints))
         recent = await connection.fetch(
-            _SQL["recent_sends"], list(endpoints), row["first_id"], row["last_id"], _RATE_ATTEMPTS, RATE_SECONDS
+            _SQL["recent_sends"],
+            list(endpoints),
+            row["first_id"],
+            row["last_id"],
+            _RATE_ATTEMPTS,
+            RATE_SECONDS,
+            UUID(int=max(row["first_id"].int - _MONTH, 0)),
+            UUID(int=min(row["last_id"].int + _MONTH, 2**128 - 1)),
         )
     counted = dict(totals) if totals is not None else {"total": 0, "closed": 0, "fed": 0}
     counted["waiting"] = counted["total"] - counted["closed"] - counted["fed"]
@@ -267,13 +276,24 @@ async def stop_lanes(database: Database, lanes: Iterable[Lane], reason: str) -> 
         return after
 
 
-async def start_lanes(database: Database, lanes: Iterable[Lane]) -> tuple[list[str], str | None]:
-    """Starts lanes again; the lanes still stopped, and why. Raises DatabaseUnavailable."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """``stopped_lanes``: those still stopped, and why. ``went_back_at``: since when it was known that Postgres went back in
+    time, which this start has confirmed; None: it did not."""
+
+    stopped_lanes: list[str]
+    reason: str | None
+    went_back_at: datetime | None
+
+
+async def start_lanes(database: Database, lanes: Iterable[Lane]) -> Started:
+    """Starts lanes again, and confirms that Postgres went back if it did. Raises DatabaseUnavailable."""
     async with database.transaction() as connection:
         stopped, reason = await _stopped(connection)
+        went_back_at = await connection.fetchval(_SQL["confirm_going_back"])
         left = sorted(stopped - {lane.value for lane in lanes})
         await connection.execute(_SQL["set_stopped_lanes"], left, reason if left else None)
-        return left, reason if left else None
+        return Started(left, reason if left else None, went_back_at)
 
 
 async def _stopped(connection: Connection) -> tuple[set[str], str | None]:

@@ -14,12 +14,19 @@ _SQL = load_statements("endpoints")
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
-    """``held_until``: it gets no new contacts until then. ``rate_changes``: what of its pace differs from the others'."""
+    """``suspended_by``: operator or feedback. ``held_until``: it gets no new contacts until then. ``rate_changes``: what of its
+    pace an operator changed; ``rate_in_force``: with what feedback did. ``feedback_…``: where it stands by feedback."""
 
     suspended_at: datetime | None = None
     suspend_reason: str | None = None
+    suspended_by: str | None = None
     held_until: datetime | None = None
     rate_changes: dict[str, Any] = field(default_factory=dict)
+    rate_in_force: dict[str, Any] = field(default_factory=dict)
+    feedback_state: str = "normal"
+    feedback_since: datetime | None = None
+    feedback_until: datetime | None = None
+    feedback_reason: str | None = None
 
 
 async def endpoint_rows(database: Database, endpoints: Sequence[str]) -> dict[str, EndpointRow]:
@@ -27,7 +34,16 @@ async def endpoint_rows(database: Database, endpoints: Sequence[str]) -> dict[st
     rows = await database.fetch(_SQL["endpoints"], list(endpoints))
     found = {
         row["id"]: EndpointRow(
-            row["suspended_at"], row["suspend_reason"], row["cold_held_until"], dict(row["rate_profile"])
+            suspended_at=row["suspended_at"],
+            suspend_reason=row["suspend_reason"],
+            suspended_by=(row["suspended_by"] or "operator") if row["suspended_at"] else None,
+            held_until=row["cold_held_until"],
+            rate_changes=dict(row["rate_profile"]),
+            rate_in_force=dict(row["rate_in_force"]),
+            feedback_state=row["state"] or "normal",
+            feedback_since=row["since"],
+            feedback_until=row["until"],
+            feedback_reason=row["reason"],
         )
         for row in rows
     }
@@ -35,7 +51,7 @@ async def endpoint_rows(database: Database, endpoints: Sequence[str]) -> dict[st
 
 
 async def suspend_endpoint(database: Database, endpoint: str, reason: str) -> None:
-    """Once it has returned, no attempt begins through the endpoint. Raises DatabaseUnavailable."""
+    """By an operator; once it has returned, no attempt begins through the endpoint. Raises DatabaseUnavailable."""
     await database.execute(_SQL["suspend"], endpoint, reason)
 
 

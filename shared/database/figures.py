@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from shared.database.connection import Database, load_statements
+from shared.endpoints.feedback import FeedbackState
 
 _SQL = load_statements("figures")
 COUNT_BOUND = 20_000
@@ -42,15 +43,30 @@ class CampaignFigures:
 
 @dataclass(frozen=True, slots=True)
 class SuspendedEndpoint:
+    """``by``: operator or feedback."""
+
     since: datetime
     reason: str
+    by: str = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStanding:
+    """Where an account stands by feedback; ``until``: when its suspension ends by a trial."""
+
+    state: FeedbackState
+    since: datetime
+    reason: str
+    slow_factor: int
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFigures:
     """``under_way``: attempts begun and without a verdict, ``overdue`` of them past their deadline. ``sends``, ``retries``
     and ``checks``: messages that wait outside a campaign's chunk, up to COUNT_BOUND together. ``latency_ms``: of one small
-    statement."""
+    statement. ``went_back_at``: since when Postgres is known to have gone back in time, and nobody has confirmed it.
+    ``feedback``: where accounts stand that are, or once were, anything but normal."""
 
     epoch: int
     rebuilding: bool
@@ -66,6 +82,8 @@ class DatabaseFigures:
     campaigns: list[CampaignFigures]
     open_campaigns: dict[str, int]
     latency_ms: float
+    went_back_at: datetime | None = None
+    feedback: dict[str, AccountStanding] = field(default_factory=dict)
 
     @property
     def bounded(self) -> bool:
@@ -83,6 +101,7 @@ async def database_figures(database: Database, campaigns: int) -> DatabaseFigure
         control = await connection.fetchrow(_SQL["control"], COUNT_BOUND)
         latency = time.perf_counter() - begun
         suspended = await connection.fetch(_SQL["suspended_endpoints"])
+        standings = await connection.fetch(_SQL["account_standings"])
         rows = await connection.fetch(_SQL["open_campaigns"], campaigns)
         statuses = await connection.fetch(_SQL["campaigns_by_status"], _CAMPAIGNS_BOUND)
     if control is None:
@@ -98,10 +117,17 @@ async def database_figures(database: Database, campaigns: int) -> DatabaseFigure
         sends=control["sends"],
         retries=control["retries"],
         checks=control["checks"],
-        suspended={row["id"]: SuspendedEndpoint(row["suspended_at"], row["reason"]) for row in suspended},
+        suspended={row["id"]: SuspendedEndpoint(row["suspended_at"], row["reason"], row["by"]) for row in suspended},
         campaigns=[_campaign(row) for row in rows],
         open_campaigns={row["status"]: row["campaigns"] for row in statuses},
         latency_ms=round(latency * 1000, 2),
+        went_back_at=control["went_back_at"],
+        feedback={
+            row["endpoint"]: AccountStanding(
+                FeedbackState(row["state"]), row["since"], row["reason"], row["slow_factor"], row["until"]
+            )
+            for row in standings
+        },
     )
 
 

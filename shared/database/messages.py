@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from shared.database.connection import BadValue, Database, load_statements
 from shared.database.idempotency import Keyed, KeyTaken
@@ -26,8 +27,7 @@ _NEWER_THAN_ALL = UUID(int=2**128 - 1)
 _OLDER_THAN_ALL = UUID(int=0)
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(Struct, frozen=True, kw_only=True):
     """A single send, to begin at ``send_at`` or at once. ``content`` are the sender's fields as the caller gave them;
     without ``expires_at`` it expires ``expires_after`` seconds after that by the clock of Postgres. ``keyed``: the answer
     to be kept under an Idempotency-Key."""
@@ -55,14 +55,14 @@ async def insert_messages(database: Database, messages: Sequence[NewMessage]) ->
     rows = await database.fetch(
         _SQL["insert_messages"],
         [message.id for message in messages],
-        [message.lane.value for message in messages],
-        [message.kind.value for message in messages],
+        [message.lane for message in messages],
+        [message.kind for message in messages],
         [message.phone for message in messages],
         [message.phone_key for message in messages],
         [message.content for message in messages],
         [message.media for message in messages],
         [message.chosen_endpoint for message in messages],
-        [message.on_unknown.value for message in messages],
+        [message.on_unknown for message in messages],
         [message.reference for message in messages],
         [message.expires_at for message in messages],
         [message.expires_after for message in messages],

@@ -18,10 +18,12 @@ REBUILD_LEASE = 30
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """``rate_profile``: what an operator changed of the settings' profile. ``rebuilding``: a scheduler is at it."""
+    """``rate_profile``: what an operator changed of the settings' profile. ``rebuilding``: a scheduler is at it.
+    ``unfinished``: one has begun, and is at it or has died."""
 
     epoch: int
     rebuilding: bool
+    unfinished: bool
     rate_profile: dict[str, Any]
 
 
@@ -30,7 +32,7 @@ async def read_control(database: Database) -> Control:
     row = await database.fetchrow(_SQL["control"], REBUILD_LEASE)
     if row is None:
         raise LookupError("the table control is empty; was the database migrated?")
-    return Control(row["epoch"], row["rebuilding"], row["rate_profile"])
+    return Control(row["epoch"], row["rebuilding"], row["unfinished"], row["rate_profile"])
 
 
 async def begin_rebuild(database: Database, seen_epoch: int) -> int | None:

@@ -74,8 +74,3 @@ def _checked(count: int | None) -> int:
     if count == -2:
         raise MediaGone("the file is deleted; send it as a new message or campaign")
     return count or 0
-
-
-async def forget_unknown(database: Database, limit: int) -> int:
-    """Deletes up to ``limit`` notes of messages that were dropped; how many. Raises DatabaseUnavailable."""
-    return int(await database.fetchval(_SQL["forget"], limit))

@@ -2,8 +2,9 @@
 
 An account has two next times. A text waits only for the short manual pause; a campaign's message also for the profile's
 long ones. Profile ``manual`` gives campaigns the manual pause and a natural break every so many messages; profile ``bulk``
-gives them mean plus or minus jitter and a cooldown after each burst. The count since the last long pause is the account's
-and is kept in Redis, so any number of dispatchers sends no faster than one.
+gives them mean plus or minus jitter and a cooldown after each burst. An account that is slowed has ``slow_factor`` times the
+pauses of campaigns; a text has somebody waiting for it, and the few that there are strain an account least. The count since
+the last long pause is the account's and is kept in Redis, so any number of dispatchers sends no faster than one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from shared.settings import PacingSettings, milliseconds
 
 COOLDOWN_SPREAD_MS = 60_000
 """A cooldown lasts the setting to this much longer."""
+MOST_SLOWED = 100
+"""The largest ``slow_factor``: a pause of seconds becomes one of minutes, a cooldown of minutes one of hours."""
 _MAX_PAUSE_MS = 24 * 3600 * 1000
 _MAX_TYPING_MS = 60_000
 
@@ -25,7 +28,8 @@ _MAX_TYPING_MS = 60_000
 class RateProfile:
     """All times in milliseconds. ``break_interval`` and ``burst_limit`` 0: never pause for long. Caps (messages in any hour
     and any day), ``warmup_first_day`` (messages), ``recipient_gap`` 0: none. Campaigns are quiet from minute ``quiet_from`` of
-    the recipient's day to minute ``quiet_until``; equal: never."""
+    the recipient's day to minute ``quiet_until``; equal: never. ``slow_factor``: pauses between campaign messages are that
+    many times as long."""
 
     name: str
     delay_min: int
@@ -48,6 +52,7 @@ class RateProfile:
     quiet_from: int = 0
     quiet_until: int = 0
     recipient_gap: int = 0
+    slow_factor: int = 1
 
     def with_changes(self, changes: dict[str, Any]) -> RateProfile:
         """The profile with some fields replaced. Raises ValueError naming the field: ``<field>: <reason>``."""
@@ -64,6 +69,8 @@ class RateProfile:
                 raise ValueError(f"{name}: a whole number, 0 or more, is wanted")
             elif name in ("quiet_from", "quiet_until") and value >= 1440:
                 raise ValueError(f"{name}: a minute of the day, 0 to 1439, is wanted")
+            elif name == "slow_factor" and not 1 <= value <= MOST_SLOWED:
+                raise ValueError(f"slow_factor: 1 to {MOST_SLOWED} is possible")
             elif name == "warmup_days" and not 1 <= value <= 365:
                 raise ValueError("warmup_days: 1 to 365 days are possible")
             elif "typing" in name and value > _MAX_TYPING_MS:
@@ -152,22 +159,22 @@ def pause_after(profile: RateProfile, lane: Lane, since_break: int, chance: rand
     if lane is Lane.TRANSACTIONAL:
         return Pause(ready, ready, since_break)
     count = since_break + 1
+    slower = profile.slow_factor
     if profile.name == "manual":
-        bulk = ready
+        bulk = ready * slower
         if profile.break_interval and count >= profile.break_interval:
-            return Pause(ready, bulk + chance.randint(profile.break_min, profile.break_max), 0)
+            return Pause(ready, bulk + chance.randint(profile.break_min, profile.break_max) * slower, 0)
         return Pause(ready, bulk, count)
-    bulk = chance.randint(profile.mean - profile.jitter, profile.mean + profile.jitter)
+    bulk = max(ready, chance.randint(profile.mean - profile.jitter, profile.mean + profile.jitter)) * slower
     if profile.burst_limit and profile.cooldown and count >= profile.burst_limit:
-        return Pause(ready, max(ready, bulk) + profile.cooldown + chance.randint(0, COOLDOWN_SPREAD_MS), 0)
-    return Pause(ready, max(ready, bulk), count)
+        return Pause(ready, bulk + (profile.cooldown + chance.randint(0, COOLDOWN_SPREAD_MS)) * slower, 0)
+    return Pause(ready, bulk, count)
 
 
 def longest_pause(profile: RateProfile) -> Pause:
     """The pause to keep when nobody knows what an account did lately: no burst may follow a loss."""
-    if profile.name == "manual":
-        return Pause(profile.delay_max, profile.delay_max, 0)
-    return Pause(profile.delay_max, max(profile.delay_max, profile.mean + profile.jitter), 0)
+    usual = profile.delay_max if profile.name == "manual" else max(profile.delay_max, profile.mean + profile.jitter)
+    return Pause(profile.delay_max, usual * profile.slow_factor, 0)
 
 
 def expected_bulk_gap_ms(profile: RateProfile) -> float:
@@ -177,9 +184,9 @@ def expected_bulk_gap_ms(profile: RateProfile) -> float:
         gap = (profile.delay_min + profile.delay_max) / 2
         if profile.break_interval:
             gap += (profile.break_min + profile.break_max) / 2 / profile.break_interval
-        return typing + gap
+        return typing + gap * profile.slow_factor
     typing = (profile.bulk_typing_min + profile.bulk_typing_max) / 2
     gap = float(profile.mean)
     if profile.burst_limit and profile.cooldown:
         gap += (profile.cooldown + COOLDOWN_SPREAD_MS / 2) / profile.burst_limit
-    return typing + gap
+    return typing + gap * profile.slow_factor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from shared.endpoints.pacing import RateProfile, longest_pause
@@ -29,18 +29,27 @@ class Profiles:
 
 def profiles_of(defaults: RateProfile, published: Mapping[str, Any]) -> Profiles:
     """``published``: the changes for all, with those of single endpoints under ENDPOINTS. Raises ValueError where those for
-    all make no sense; those of an endpoint that do not go with them are left out."""
+    all make no sense; those of an endpoint that do not go with them are left out.
+
+    Values that only a newer version knows are passed over, those beside them hold: in a rollout nobody may send faster than
+    somebody has slowed them down to."""
     if not isinstance(published, dict):
         raise ValueError("an object with the values to change is wanted")
-    changes = {name: value for name, value in published.items() if name != ENDPOINTS}
-    usual = defaults.with_changes(changes)
+    usual = defaults.with_changes(_known(published))
     of_endpoints = published.get(ENDPOINTS, {})
     if not isinstance(of_endpoints, dict):
         raise ValueError(f"{ENDPOINTS}: an object is wanted")
     own = {}
     for endpoint, of_endpoint in of_endpoints.items():
         try:
-            own[endpoint] = usual.with_changes(of_endpoint)
+            own[endpoint] = usual.with_changes(_known(of_endpoint))
         except ValueError:
             continue
     return Profiles(usual, own)
+
+
+def _known(changes: Any) -> dict[str, Any]:
+    if not isinstance(changes, dict):
+        raise ValueError("an object with the values to change is wanted")
+    names = {known.name for known in fields(RateProfile)}
+    return {name: value for name, value in changes.items() if name in names}

@@ -53,7 +53,7 @@ class QueueConnection:
             for file in sorted(_SCRIPTS.glob("*.lua"))
         }
 
-    async def run(self, script: str, *arguments: str | int) -> Any:
+    async def run(self, script: str, *arguments: str | bytes | int) -> Any:
         """Runs a script of ``lua/``. Raises QueueUnavailable, RebuildNeeded when it answers REBUILD."""
         try:
             answer = await self._scripts[script](keys=[self.keys.epoch], args=list(arguments))

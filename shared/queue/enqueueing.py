@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
+from msgspec import Struct
 
 from shared.messages import Entry
 from shared.queue.connection import QueueConnection
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """An entry and when it may be taken: milliseconds since 1970 by the clock of Redis, 0 = now."""
 
     entry: Entry
@@ -25,7 +24,7 @@ async def enqueue(queue: QueueConnection, placements: Sequence[Placement], epoch
     lines = [
         {"lane": place.entry.lane.value, "fields": place.entry.fields(), "due": place.due_ms} for place in placements
     ]
-    answer = await queue.run("enqueue", queue.keys.prefix, "" if epoch is None else epoch, orjson.dumps(lines).decode())
+    answer = await queue.run("enqueue", queue.keys.prefix, "" if epoch is None else epoch, orjson.dumps(lines))
     return int(answer[1])
 
 

@@ -11,6 +11,7 @@ prefix. Everything here can be lost: Postgres has what is needed to write it ane
 ``P:scheduled``            zset    parked entries as JSON, score = due at (ms)
 ``P:rota``                 zset    ``<endpoint>/<slot>``, score = when the slot may send next (ms)
 ``P:rota:bulk``            zset    the same for campaigns; the same members as ``P:rota``
+``P:named``                zset    slots, score = when a dispatcher or scheduler last named their endpoint (ms)
 ``P:sends:<endpoint>``     zset    what it sent in the last day, for its caps; see ``lua/take.lua``
 ``P:trials``               hash    endpoints on trial (half-open) -> since (ms)
 ``P:busy``                 zset    slots in use, score = end of the lease (ms)
@@ -18,7 +19,8 @@ prefix. Everything here can be lost: Postgres has what is needed to write it ane
 ``P:state:<endpoint>``     hash    breaker and pacing counters of an endpoint (see ``lua/take.lua``)
 ``P:dispatchers``          hash    name -> last beat (ms)
 ``P:control``              hash    copy of the rate profile: ``version``, ``profile``
-``P:epoch``                hash    ``number`` and ``run_id`` of the Redis that was built for it
+``P:epoch``                hash    ``number`` and ``run_id`` of the Redis that was built for it; ``beat``, the number that
+                                   tells whether Postgres went back (``lua/mark_beat.lua``)
 ``P:statistics``           hash    counters since the last rebuild
 ``P:minutes``              hash    ``<minute>:<counter>`` of the last two hours
 ``P:statistics:<id>``      hash    counters of an endpoint

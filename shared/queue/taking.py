@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import orjson
+from msgspec import Struct
 
 from shared.messages import Entry, Lane, Verdict
 from shared.queue.connection import QueueConnection
@@ -17,8 +17,7 @@ _COUNTED = frozenset({Verdict.SENT.value, Verdict.UNKNOWN.value})
 """What counts toward an account's caps: what was sent, or may have been."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """An entry together with the slot of the endpoint it was given.
 
     ``token`` owns the slot. ``ready_at`` and ``bulk_ready_at`` (ms since 1970) are when the slot might have sent a text
@@ -51,8 +50,7 @@ class Assignment:
         return self.entry.lane
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """``wait_ms``: when a slot may send next while entries wait; None: nothing is known to wait for."""
 
     assignments: list[Assignment]
@@ -60,8 +58,7 @@ class Taken:
     control_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class FollowUp:
+class FollowUp(Struct, frozen=True):
     """The entry that follows an attempt: into its stream after ``due_ms``, or with ``rebind`` at once to another
     endpoint that it does not exclude, and only where there is none after ``otherwise_ms``."""
 
@@ -71,8 +68,7 @@ class FollowUp:
     otherwise_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """What becomes of an assignment in Redis; see ``lua/settle.lua``. ``ready_ms`` < 0 gives the slot back as it was."""
 
     assignment: Assignment
@@ -86,8 +82,7 @@ class Settlement:
     follow_up: FollowUp | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerChange:
+class BreakerChange(Struct, frozen=True):
     endpoint: str
     before: str
     after: str
@@ -123,6 +118,8 @@ class Taking:
         self._trial_ms = milliseconds(breaker.circuit_breaker_half_open_timeout)
         self._slots = slots_per_endpoint
         self._in_hand: dict[str, Assignment] = {}
+        self.seen_beat = 0
+        """The highest beat number met in Redis: a Postgres that has less went back in time."""
         self._breaker = orjson.dumps(
             {
                 "enabled": breaker.circuit_breaker_enabled,
@@ -149,7 +146,8 @@ class Taking:
             self._known,
             *tokens,
         )
-        _, epoch, _, wait_ms, version, lines = answer
+        _, epoch, _, wait_ms, version, lines, beat = answer
+        self.seen_beat = max(self.seen_beat, int(beat))
         assignments: list[Assignment] = []
         for suffix, entry_id, slot, token, ready_at, bulk_ready_at, breaker, generation, since_break, fields in lines:
             lane = Lane.BULK if suffix.endswith(":bulk") else Lane.TRANSACTIONAL

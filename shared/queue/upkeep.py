@@ -6,6 +6,7 @@ Every function is safe to run by two schedulers at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -54,12 +55,18 @@ async def beats(queue: QueueConnection) -> dict[str, int]:
 async def reclaim(
     queue: QueueConnection, suffix: str, consumer: str = "", idle_ms: int = 0, limit: int = 100, crashed: bool = True
 ) -> list[Entry]:
-    """Puts entries of a consumer (or, with '', those idle for so long) back into their stream and returns them."""
+    """Puts entries of a consumer (or, with '', those idle for so long) back into their stream and returns those that can be
+    read."""
     lines = await queue.run(
         "reclaim", queue.keys.prefix, queue.group, suffix, consumer, idle_ms, limit, "1" if crashed else "0"
     )
     lane = Lane.BULK if suffix.endswith(":bulk") else Lane.TRANSACTIONAL
-    return [Entry.from_fields(dict(zip(fields[::2], fields[1::2], strict=True)), lane) for _, fields in lines]
+    entries = []
+    for _, fields in lines:
+        # One of a newer version is back in its stream like the others; whoever wrote it can say what it stands for.
+        with suppress(KeyError, ValueError):
+            entries.append(Entry.from_fields(dict(zip(fields[::2], fields[1::2], strict=True)), lane))
+    return entries
 
 
 async def forget(
@@ -70,7 +77,8 @@ async def forget(
     suffixes: Sequence[str],
     now_ms: int | None = None,
 ) -> str:
-    """Gives back the slots of a dispatcher that is gone and deletes its consumers: 'OK', 'ALIVE' or 'PENDING'."""
+    """Gives back the slots of a dispatcher that is gone and deletes its consumers: 'OK', 'ALIVE' or 'PENDING'. With ``beat``
+    None, for one that leaves by itself, also the entries that it could not read."""
     answer = await queue.run(
         "forget",
         "" if now_ms is None else now_ms,
@@ -108,6 +116,16 @@ async def readmit(
         "readmit", "" if now_ms is None else now_ms, queue.keys.prefix, endpoint, slots, to, "1" if at_once else "0"
     )
     return bool(before)
+
+
+async def drop_gone(
+    queue: QueueConnection, endpoints: Sequence[str], slots: int, after_ms: int, now_ms: int | None = None
+) -> list[str]:
+    """Takes slots out of the rota that nobody has named for ``after_ms``; ``endpoints``, with ``slots`` each, are named by
+    this. Answers the slots. Raises QueueUnavailable, RebuildNeeded."""
+    now = "" if now_ms is None else now_ms
+    answer = await queue.run("drop_gone", now, queue.keys.prefix, after_ms, slots, *endpoints)
+    return [str(slot) for slot in answer[1:]]
 
 
 WITHDRAWN_UNTIL = 4_102_444_800_000
@@ -181,6 +199,18 @@ async def epoch_is_current(queue: QueueConnection, epoch: int) -> bool:
     number, run_id = await queue.ask("HMGET", queue.keys.epoch, "number", "run_id")
     server = await queue.ask("INFO", "server")
     return bool(number == str(epoch) and run_id == server["run_id"])
+
+
+async def numbers_of_redis(queue: QueueConnection) -> tuple[int, int]:
+    """The epoch that Redis was built for, and the highest beat number written to it; 0: none. Raises QueueUnavailable."""
+    epoch, beat = await queue.ask("HMGET", queue.keys.epoch, "number", "beat")
+    return int(epoch or 0), int(beat or 0)
+
+
+async def mark_beat(queue: QueueConnection, number: int) -> bool:
+    """Writes a beat number that is committed in Postgres. False: Redis has this very number from another Postgres. Raises
+    QueueUnavailable."""
+    return bool(await queue.run("mark_beat", number))
 
 
 async def limit(

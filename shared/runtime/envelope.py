@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from shared.errors import StoreUnavailable
+from shared.runtime.response_headers import JsonResponse
 
 log = structlog.get_logger()
 
@@ -64,9 +65,7 @@ def answer(
     body: dict[str, Any] = {"code": code, "message": message}
     if results is not None:
         body["results"] = results
-    return web.Response(
-        status=status, body=orjson.dumps(body), content_type="application/json", charset="utf-8", headers=headers
-    )
+    return JsonResponse(orjson.dumps(body), status, headers)
 
 
 def success(
@@ -101,7 +100,8 @@ async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamR
         headers = {name: error.headers[name] for name in ("Allow", "WWW-Authenticate") if name in error.headers}
         return answer(error.status, _CODES.get(error.status, "ERROR"), error.reason, headers=headers)
     except ConnectionResetError:
-        raise
+        # Nobody is there to read this. Raised further it would be logged with a trace, as if it were an error of ours.
+        return answer(400, "CONNECTION_LOST", "the connection was lost before the request was complete")
     except Exception:
         log.exception("request failed", method=request.method, route=_route_name(request))
         return answer(500, "INTERNAL_SERVER_ERROR", "something is wrong on our side; it was logged")

@@ -33,8 +33,7 @@ class Request:
     """``body`` is made anew for each send, since a file is read while it is sent."""
 
     path: str
-    headers: Mapping[str, str]
-    body: bytes | aiohttp.MultipartWriter
+    body: aiohttp.payload.Payload
 
 
 def request_for(
@@ -44,7 +43,7 @@ def request_for(
     path = f"/send/{kind.value}"
     if upload is None:
         body = orjson.dumps({"phone": phone, **content})
-        return Request(path, {"Content-Type": "application/json"}, body)
+        return Request(path, aiohttp.payload.BytesPayload(body, content_type="application/json"))
     writer = aiohttp.MultipartWriter("form-data")
     _append_field(writer, "phone", phone)
     for name, value in content.items():
@@ -57,7 +56,7 @@ def request_for(
     part.set_content_disposition(
         "form-data", quote_fields=False, name=kind.value, filename=_without_controls(upload.filename)
     )
-    return Request(path, {}, writer)
+    return Request(path, writer)
 
 
 def _without_controls(filename: str) -> str:

@@ -8,15 +8,14 @@ may have been sent.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import orjson
+from msgspec import Struct
 
 from shared.messages import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A verdict with its evidence. ``confirm``: the sender reports a failed lookup in the same words, so the number is to
     be checked once more before the verdict is final."""
 

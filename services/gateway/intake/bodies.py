@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, ClientPayloadError, web
+from aiohttp import BodyPartReader, ClientPayloadError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
@@ -24,6 +24,7 @@ from shared.messages import Kind
 from shared.runtime.envelope import ApiError, InvalidInput, read_json
 
 _PARSED_ON_THE_LOOP = 100_000  # bytes; about 1 ms
+_JSON = "application/json"
 _MAX_PARTS = 10_000
 _PART_READ_SIZE = 64 * 1024
 _PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
@@ -54,7 +55,8 @@ class BodyLimits:
 @web.middleware
 async def refuse_compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
     """415 for a body with a Content-Encoding."""
-    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+    coding = request.headers.get(hdrs.CONTENT_ENCODING)
+    if coding is not None and coding.strip().lower() not in ("", "identity"):
         reason = "a compressed body is not taken"
         raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", reason, [("Content-Encoding", reason)])
     return await handler(request)
@@ -74,6 +76,24 @@ async def arriving(seconds: float) -> AsyncIterator[None]:
         ) from None
 
 
+def arrived_json(request: web.Request) -> bytes | None:
+    """A JSON body that has arrived whole together with its head, as nearly all do; None: it has not, or is another. Spares
+    the limits of time and disk, a sixth of what a text costs. Raises ApiError 413, what the connection raises."""
+    if not request.content.is_eof() or (
+        request.headers.get(hdrs.CONTENT_TYPE) != _JSON and request.content_type != _JSON
+    ):
+        return None
+    raw = request.content.read_nowait()
+    if len(raw) > request.client_max_size:
+        raise too_large("body", request.client_max_size)
+    return raw
+
+
+async def json_body(raw: bytes) -> Body:
+    """Raises InvalidInput."""
+    return Body(await _parsed_object(raw), form=False)
+
+
 @asynccontextmanager
 async def received(request: web.Request, kind: Kind, limits: BodyLimits) -> AsyncIterator[Body]:
     """The body; its upload is removed from disk at the end of the context. Raises InvalidInput, ApiError."""
@@ -87,8 +107,8 @@ async def received(request: web.Request, kind: Kind, limits: BodyLimits) -> Asyn
 
 
 async def _receive(request: web.Request, kind: Kind, limits: BodyLimits) -> Body:
-    if request.content_type == "application/json":
-        return Body(await _json_object(request), form=False)
+    if request.content_type == _JSON:
+        return await json_body(await _read(request))
     if request.content_type == "application/x-www-form-urlencoded":
         return Body(await _urlencoded(await _read(request)), form=True)
     if request.content_type == "multipart/form-data":
@@ -116,11 +136,11 @@ async def read_json_object(request: web.Request, required: bool = False) -> dict
     if required and not request.body_exists:
         raise InvalidInput(("body", "a JSON object is wanted"))
     async with arriving(request.app[BODY_SECONDS]):
-        return await _json_object(request)
+        raw = await _read(request)
+    return await _parsed_object(raw)
 
 
-async def _json_object(request: web.Request) -> dict[str, Any]:
-    raw = await _read(request)
+async def _parsed_object(raw: bytes) -> dict[str, Any]:
     if not raw:
         return {}
     parsed = read_json(raw) if len(raw) <= _PARSED_ON_THE_LOOP else await asyncio.to_thread(read_json, raw)

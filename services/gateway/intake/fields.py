@@ -7,10 +7,10 @@ that is null, or left empty in a form, counts as not given; texts may be empty.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 
 from services.gateway.intake.phones import split_list
@@ -28,17 +28,16 @@ _TRUE = frozenset({"true", "1", "on"})
 _FALSE = frozenset({"false", "0", "off"})
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """``content`` goes to the sender as it is; the rest is for us. None: the default is to be taken."""
 
     content: dict[str, Any]
-    reference: str | None
-    endpoint: str | None
-    on_unknown: OnUnknown | None
-    send_at: datetime | None
-    expires_at: datetime | None
-    lane: Lane | None
+    reference: str | None = None
+    endpoint: str | None = None
+    on_unknown: OnUnknown | None = None
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    lane: Lane | None = None
 
 
 def take_phones(fields: dict[str, Any], form: bool, limit: int) -> list[object]:
@@ -128,12 +127,17 @@ _REASONS = {
 
 def checked(model: type[M], values: dict[str, Any]) -> M:
     """The values as ``model``; null counts as not given. Raises InvalidInput naming every field that is wrong."""
-    known = {field.alias or name for name, field in model.model_fields.items()}
-    given = {name: value for name, value in values.items() if value is not None or name not in known}
+    if None in values.values():
+        known = _known(model)
+        values = {name: value for name, value in values.items() if value is not None or name not in known}
     try:
-        return model.model_validate(given)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidInput(*_named(error, known)) from None
+        raise InvalidInput(*_named(error, _known(model))) from None
+
+
+def _known(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 def _named(error: ValidationError, known: Iterable[str]) -> list[tuple[str, str]]:
@@ -158,9 +162,10 @@ def read_wish(kind: Kind, values: dict[str, Any], endpoints: dict[str, Endpoint]
     _check_media(kind, values, uploaded)
     known = checked(FIELDS_OF[kind], values)
     send_at, expires_at = _times(known.send_at, known.expires_at)
-    given = known.model_dump(exclude_unset=True)
+    # Out of the model as they are, since none holds another model.
+    wanted = known.model_fields_set - OPTIONS
     return Wish(
-        content={name: value for name, value in given.items() if name not in OPTIONS},
+        content={name: value for name, value in vars(known).items() if name in wanted},
         reference=known.reference or None,
         endpoint=_chosen(known.endpoint, endpoints.values()) if known.endpoint else None,
         on_unknown=OnUnknown(known.on_unknown) if known.on_unknown else None,

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 from aiohttp import web
 
-from services.gateway.app_keys import DATABASE, ENDPOINTS, FAILURE_REASONS, SHARD
+from services.gateway.app_keys import DATABASE, ENDPOINTS, FAILURE_REASONS, QUEUE, SHARD
 from services.gateway.intake.bodies import read_json_object
 from services.gateway.intake.fields import checked
 from services.gateway.routes.messages import page_answer, what_prevents_resending
@@ -44,7 +45,9 @@ from shared.database.messages import Row, campaign_messages
 from shared.database.unknown import Resolution
 from shared.database.unknown import resolve_campaign as resolve_unknown_of
 from shared.endpoints.pacing import expected_bulk_gap_ms
-from shared.messages import CampaignStatus
+from shared.errors import QueueUnavailable
+from shared.messages import CampaignStatus, Lane
+from shared.queue.upkeep import clock_ms, endpoint_states
 from shared.runtime.envelope import ApiError, success
 
 log = structlog.get_logger()
@@ -90,7 +93,7 @@ async def show_campaign(request: web.Request) -> web.Response:
     row = progress.row
     usable = _usable_endpoints(progress, endpoints)
     gap = expected_bulk_gap_ms(await profile_in_force(request.app))
-    waiting = _waiting(progress, usable)
+    waiting = _waiting(progress, usable) or await _accounts_wait(request.app, progress, usable)
     results = {
         **_item(row),
         "rate": round(progress.rate, 1),
@@ -125,6 +128,34 @@ def _waiting(progress: Progress, usable: list[str]) -> str | None:
     if not usable:
         return "all accounts that it may use are suspended"
     return None
+
+
+async def _accounts_wait(app: web.Application, progress: Progress, usable: list[str]) -> str | None:
+    if progress.row["status"] != CampaignStatus.RUNNING:
+        return None
+    try:
+        states = await endpoint_states(app[QUEUE], usable)
+        return accounts_wait(states.values(), progress.row["lane"], await clock_ms(app[QUEUE]))
+    except QueueUnavailable:
+        # What is wrong with Redis is the monitor's to say.
+        return None
+
+
+def accounts_wait(states: Collection[Mapping[str, str]], lane: str, now_ms: int) -> str | None:
+    """Why none of the accounts may send for this lane now, by what Redis holds of each; None: one may."""
+    cap = "bulk_capped_until" if lane == Lane.BULK else "capped_until"
+    capped = []
+    for state in states:
+        until = float(state.get(cap) or 0)
+        if state.get("breaker") == "open":
+            continue
+        if until <= now_ms:
+            return None
+        capped.append(until)
+    if not capped:
+        return "all accounts that it may use are out of service"
+    others = "" if len(capped) == len(states) else " or out of service"
+    return f"all accounts capped until {written_time(datetime.fromtimestamp(min(capped) / 1000, UTC))}{others}"
 
 
 def estimated_seconds(progress: Progress, usable: int, gap_ms: float) -> float | None:

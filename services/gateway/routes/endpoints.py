@@ -115,13 +115,20 @@ def _item(
     """``state``: as it stands in Redis; None: Redis cannot be reached."""
     profile = usual
     with suppress(ValueError):
-        profile = usual.with_changes(row.rate_changes)
+        profile = usual.with_changes(row.rate_in_force)
     return {
         "id": endpoint.id,
         "label": endpoint.label,
         "suspended": row.suspended_at is not None,
         "suspend_reason": row.suspend_reason,
         "suspended_at": written_time(row.suspended_at),
+        "suspended_by": row.suspended_by,
+        "feedback": {
+            "state": row.feedback_state,
+            "since": written_time(row.feedback_since),
+            "until": written_time(row.feedback_until),
+            "reason": row.feedback_reason,
+        },
         "held_until": written_time(row.held_until) if row.held_until and row.held_until > now else None,
         "breaker": None if state is None else _breaker(state),
         "caps": None if state is None else {name: int(state.get(name, "0")) for name in _CAPS},

@@ -16,7 +16,7 @@ from services.gateway.app_keys import DATABASE, DEFAULT_PROFILE, QUEUE
 from services.gateway.intake.bodies import read_json_object
 from shared.database.rate_profile import published_form, read_changes, read_published, update_changes
 from shared.endpoints.pacing import RateProfile, expected_bulk_gap_ms
-from shared.endpoints.profiles import ENDPOINTS
+from shared.endpoints.profiles import ENDPOINTS, profiles_of
 from shared.errors import QueueUnavailable
 from shared.queue.upkeep import publish_profile, published_profile
 from shared.runtime.background_loop import BackgroundLoop
@@ -39,14 +39,14 @@ async def profile_in_force(app: web.Application) -> RateProfile:
     """The settings' profile with what was changed. Raises DatabaseUnavailable."""
     changes = await read_changes(app[DATABASE])
     try:
-        return app[DEFAULT_PROFILE].with_changes(changes)
+        return profiles_of(app[DEFAULT_PROFILE], changes).usual
     except ValueError:
-        # A newer gateway may know values that we do not; dispatchers of our version take the defaults then, too.
+        # As the dispatchers do.
         return app[DEFAULT_PROFILE]
 
 
 def _answer(defaults: RateProfile, changes: dict[str, Any], message: str) -> web.Response:
-    profile = with_changes(defaults, changes)
+    profile = profiles_of(defaults, changes).usual
     gap = expected_bulk_gap_ms(profile)
     return success(
         message,

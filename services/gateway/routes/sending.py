@@ -14,10 +14,11 @@ import structlog
 from aiohttp import web
 
 from services.gateway.app_keys import ACCEPTANCE, ADDRESS_GUARD, DATABASE, ENDPOINTS, IDEMPOTENCY, SETTINGS
-from services.gateway.intake.bodies import Body, BodyLimits, received
+from services.gateway.intake.bodies import Body, BodyLimits, arrived_json, json_body, received
 from services.gateway.intake.fields import Wish, form_values, read_wish, take_phones
 from services.gateway.intake.idempotency import digest_of, key_of, keyed_answer
 from services.gateway.intake.phones import Recipients, read_recipients
+from services.gateway.intake.plain_texts import read_plain_text
 from services.gateway.intake.remote_media import check_remote_media
 from services.gateway.intake.uploads import Upload, blocks_of
 from services.gateway.settings import GatewaySettings
@@ -60,29 +61,56 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
 
     async def handler(request: web.Request) -> web.Response:
         key = key_of(request)
+        raw = arrived_json(request)
+        if raw is not None:
+            if kind is Kind.MESSAGE and key is None and (plain := read_plain_text(raw)) is not None:
+                return await _accept_message(request.app, kind, plain[0], plain[1], None, None)
+            return await _answer(request, kind, await json_body(raw), key)
         async with received(request, kind, _limits(kind, request.app[SETTINGS])) as body:
-            asked = _take(body, request.app[SETTINGS].max_recipients)
-            if key is None or asked.errors or asked.values is None:
-                return await _accept(request, kind, asked, body.upload, None)
-            digest = await _off_the_loop(len(asked.phones), digest_of, kind, asked.phones, asked.values, body.upload)
-            claim = _Claim(key, digest)
-            return await request.app[IDEMPOTENCY].once(
-                key, digest, lambda: _accept(request, kind, asked, body.upload, claim)
-            )
+            return await _answer(request, kind, body, key)
 
     return handler
 
 
+async def _answer(request: web.Request, kind: Kind, body: Body, key: CallerKey | None) -> web.Response:
+    app = request.app
+    asked = _take(body, app[SETTINGS].max_recipients)
+    if key is None or asked.errors or asked.values is None:
+        return await _accept(request, app, kind, asked, body.upload, None)
+    digest = await _off_the_loop(len(asked.phones), digest_of, kind, asked.phones, asked.values, body.upload)
+    claim = _Claim(key, digest)
+    return await app[IDEMPOTENCY].once(key, digest, lambda: _accept(request, app, kind, asked, body.upload, claim))
+
+
 async def _accept(
-    request: web.Request, kind: Kind, asked: _Asked, upload: Upload | None, claim: _Claim | None
+    request: web.Request,
+    app: web.Application,
+    kind: Kind,
+    asked: _Asked,
+    upload: Upload | None,
+    claim: _Claim | None,
 ) -> web.Response:
-    recipients, wish = await _read(request, kind, asked, upload is not None)
-    await check_remote_media(
-        kind, wish.content, request.app[ADDRESS_GUARD], request.app[SETTINGS].remote_media == "pass"
-    )
-    async with _stored(request, upload) as media:
-        accept = _accept_campaign if recipients.several else _accept_message
-        return await accept(request, kind, recipients, wish, media, claim)
+    recipients, wish = await _read(app, kind, asked, upload is not None)
+    if kind is not Kind.MESSAGE:
+        await check_remote_media(kind, wish.content, app[ADDRESS_GUARD], app[SETTINGS].remote_media == "pass")
+    if upload is None:
+        return await _accepted(request, app, kind, recipients, wish, None, claim)
+    async with _stored(app, upload) as media:
+        return await _accepted(request, app, kind, recipients, wish, media, claim)
+
+
+async def _accepted(
+    request: web.Request,
+    app: web.Application,
+    kind: Kind,
+    recipients: Recipients,
+    wish: Wish,
+    media: UUID | None,
+    claim: _Claim | None,
+) -> web.Response:
+    if recipients.several:
+        return await _accept_campaign(request, app, kind, recipients, wish, media, claim)
+    return await _accept_message(app, kind, recipients.accepted[0], wish, media, claim)
 
 
 async def _off_the_loop(phones: int, call: Callable[..., T], *arguments: Any) -> T:
@@ -110,12 +138,12 @@ def _take(body: Body, limit: int) -> _Asked:
     return _Asked(phones, values, errors)
 
 
-async def _read(request: web.Request, kind: Kind, asked: _Asked, uploaded: bool) -> tuple[Recipients, Wish]:
+async def _read(app: web.Application, kind: Kind, asked: _Asked, uploaded: bool) -> tuple[Recipients, Wish]:
     """Recipients and content, checked. Raises InvalidInput naming everything that is wrong."""
     errors = list(asked.errors)
     recipients = None
     if asked.phones:
-        region = request.app[SETTINGS].default_region
+        region = app[SETTINGS].default_region
         recipients = await _off_the_loop(len(asked.phones), read_recipients, asked.phones, region)
         if not recipients.accepted:
             errors += [
@@ -125,7 +153,7 @@ async def _read(request: web.Request, kind: Kind, asked: _Asked, uploaded: bool)
     wish = None
     if asked.values is not None:
         try:
-            wish = read_wish(kind, asked.values, request.app[ENDPOINTS], uploaded)
+            wish = read_wish(kind, asked.values, app[ENDPOINTS], uploaded)
         except InvalidInput as error:
             errors += error.errors
     if errors or recipients is None or wish is None:
@@ -134,15 +162,12 @@ async def _read(request: web.Request, kind: Kind, asked: _Asked, uploaded: bool)
 
 
 @asynccontextmanager
-async def _stored(request: web.Request, upload: Upload | None) -> AsyncIterator[UUID | None]:
+async def _stored(app: web.Application, upload: Upload) -> AsyncIterator[UUID]:
     """The id of the upload in Postgres; it is deleted there again when its request is not accepted."""
-    if upload is None:
-        yield None
-        return
-    database = request.app[DATABASE]
+    database = app[DATABASE]
     media = NewMedia(uuid4(), upload.filename, upload.content_type, upload.size, upload.sha256)
     try:
-        await insert_media(database, media, blocks_of(upload.path), request.app[SETTINGS].media_max_total)
+        await insert_media(database, media, blocks_of(upload.path), app[SETTINGS].media_max_total)
     except MediaStoreFull:
         raise ApiError(
             507,
@@ -161,12 +186,12 @@ async def _stored(request: web.Request, upload: Upload | None) -> AsyncIterator[
 
 
 async def _accept_message(
-    request: web.Request, kind: Kind, recipients: Recipients, wish: Wish, media: UUID | None, claim: _Claim | None
+    app: web.Application, kind: Kind, phone: str, wish: Wish, media: UUID | None, claim: _Claim | None
 ) -> web.Response:
+    settings = app[SETTINGS]
     lane = wish.lane or Lane.TRANSACTIONAL
-    phone = recipients.accepted[0]
     identity = new_message_ids()[0]
-    response = success("Message accepted", {"message_id": str(identity), "status": Status.QUEUED.value}, status=202)
+    response = success("Message accepted", {"message_id": str(identity), "status": Status.QUEUED}, status=202)
     message = NewMessage(
         id=identity,
         lane=lane,
@@ -176,20 +201,27 @@ async def _accept_message(
         content=wish.content,
         media=media,
         chosen_endpoint=wish.endpoint,
-        on_unknown=wish.on_unknown or _on_unknown(request.app[SETTINGS], lane),
+        on_unknown=wish.on_unknown or _on_unknown(settings, lane),
         reference=wish.reference,
         send_at=wish.send_at,
         expires_at=wish.expires_at,
-        expires_after=_expires_after(request.app[SETTINGS], lane),
+        expires_after=_expires_after(settings, lane),
         keyed=_keyed(claim, response),
     )
-    await request.app[ACCEPTANCE].accept(message)
+    await app[ACCEPTANCE].accept(message)
     return response
 
 
 async def _accept_campaign(
-    request: web.Request, kind: Kind, recipients: Recipients, wish: Wish, media: UUID | None, claim: _Claim | None
+    request: web.Request,
+    app: web.Application,
+    kind: Kind,
+    recipients: Recipients,
+    wish: Wish,
+    media: UUID | None,
+    claim: _Claim | None,
 ) -> web.Response:
+    settings = app[SETTINGS]
     lane = wish.lane or Lane.BULK
     count = len(recipients.accepted)
     # Not a time-ordered id: the token is what gives access to a campaign in a URL.
@@ -210,18 +242,18 @@ async def _accept_campaign(
         content=wish.content,
         media=media,
         endpoint=wish.endpoint,
-        on_unknown=wish.on_unknown or _on_unknown(request.app[SETTINGS], lane),
+        on_unknown=wish.on_unknown or _on_unknown(settings, lane),
         reference=wish.reference,
         phones=recipients.accepted,
         rejected=len(recipients.rejected),
         duplicates=recipients.duplicates,
         send_at=wish.send_at,
         expires_at=wish.expires_at,
-        expires_after=_expires_after(request.app[SETTINGS], lane),
+        expires_after=_expires_after(settings, lane),
         keyed=_keyed(claim, response),
     )
     try:
-        await request.app[ACCEPTANCE].accept_campaign(campaign)
+        await app[ACCEPTANCE].accept_campaign(campaign)
     except OwnedMediaGone as error:
         raise ApiError(409, "MEDIA_GONE", str(error), [(kind.value, str(error))]) from None
     log.info("campaign accepted", campaign=str(token), messages=count, type=kind.value, client=request.remote)

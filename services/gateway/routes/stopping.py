@@ -1,4 +1,6 @@
-"""POST /api/stop and /api/start: no attempt begins any more, in one lane or in both, until it is started again."""
+"""POST /api/stop and /api/start: no attempt begins any more, in one lane or in both, until it is started again.
+
+What was stopped since Postgres went back in time is started the same way, which confirms that it did."""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from aiohttp import web
 from services.gateway.app_keys import DATABASE
 from services.gateway.intake.bodies import read_json_object
 from services.gateway.intake.fields import checked
+from services.gateway.routes.parameters import written_time
 from services.gateway.shapes import StartRequest, StopRequest
 from shared.database.campaigns import start_lanes, stop_lanes
 from shared.messages import Lane
@@ -29,8 +32,16 @@ async def stop(request: web.Request) -> web.Response:
 
 async def start(request: web.Request) -> web.Response:
     wish = checked(StartRequest, await read_json_object(request))
-    stopped, reason = await start_lanes(request.app[DATABASE], _lanes(wish.lane))
-    log.warning("started", still_stopped=stopped, client=request.remote)
+    started = await start_lanes(request.app[DATABASE], _lanes(wish.lane))
+    stopped = started.stopped_lanes
+    confirmed = None
+    if started.went_back_at is not None:
+        confirmed = (
+            f"Postgres went back in time, noticed at {written_time(started.went_back_at)}: what it has as waiting is sent"
+            " from now on, also what was sent in the time that it has lost"
+        )
+    log.warning("started", still_stopped=stopped, confirmed=confirmed, client=request.remote)
     return success(
-        "Sending goes on" if not stopped else "A lane is still stopped", {"stopped_lanes": stopped, "reason": reason}
+        "Sending goes on" if not stopped else "A lane is still stopped",
+        {"stopped_lanes": stopped, "reason": started.reason, "confirmed": confirmed},
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from services.monitor.checks.finding import Finding, Health
 from services.monitor.observation import Observation
+from shared.endpoints.feedback import FeedbackState
 from shared.endpoints.gowa import AccountState
 from shared.endpoints.identity import Endpoint
 
@@ -15,6 +16,11 @@ _WORDS = {
     AccountState.MISCONFIGURED: "it refuses our login or device id",
 }
 """Not that it cannot be reached: that is the monitor's way to it, and sends may go another."""
+
+_FEEDBACK = {
+    FeedbackState.SLOWED: "is slowed, since too many of its sends went wrong",
+    FeedbackState.SUSPENDED: "is suspended by feedback, since too many of its sends went wrong",
+}
 
 
 def accounts(seen: Observation, endpoints: Mapping[str, Endpoint]) -> list[Finding]:
@@ -35,6 +41,11 @@ def accounts(seen: Observation, endpoints: Mapping[str, Endpoint]) -> list[Findi
             reason = f"endpoint {identity} says that it cannot send"
             findings.append(Finding(Health.DEGRADED, "endpoints", reason, _WORDS[account]))
     if database is not None:
+        for identity in sorted(database.feedback.keys() & endpoints.keys()):
+            standing = database.feedback[identity]
+            if standing.state in _FEEDBACK:
+                reason = f"endpoint {identity} {_FEEDBACK[standing.state]}"
+                findings.append(Finding(Health.DEGRADED, "endpoints", reason, standing.reason))
         # Somebody suspended it on purpose, which is no fault by itself.
         idle |= database.suspended.keys() & endpoints.keys()
     if len(idle) == len(endpoints):

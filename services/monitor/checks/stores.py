@@ -1,4 +1,4 @@
-"""Redis and Postgres: can they be reached, may they be used, do they agree about the epoch."""
+"""Redis and Postgres: can they be reached, may they be used, do they agree about epoch and beat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ def stores(seen: Observation) -> list[Finding]:
         findings.append(Finding(Health.DOWN, "redis", "Redis may evict keys", seen.policy_problem))
     if seen.database.problem:
         findings.append(Finding(Health.DOWN, "postgres", "Postgres cannot be reached", seen.database.problem))
-    return findings + _epoch(seen)
+    elif seen.durability_problem:
+        findings.append(
+            Finding(Health.DEGRADED, "postgres", "Postgres may forget what was accepted", seen.durability_problem)
+        )
+    return findings + _went_back(seen) + _epoch(seen)
+
+
+def _went_back(seen: Observation) -> list[Finding]:
+    database = seen.database.now
+    if database is None or database.went_back_at is None:
+        return []
+    reason = "Postgres went back in time, so nothing is sent until an operator confirms it by POST /api/start"
+    return [Finding(Health.DOWN, "postgres", reason, database.stop_reason)]
 
 
 def _epoch(seen: Observation) -> list[Finding]:

@@ -3,10 +3,10 @@
 select m.id, m.attempt, m.status, m.kind, m.phone, m.campaign, m.tries_used, m.crashes, m.on_unknown,
     coalesce(m.content, c.content) as content, coalesce(m.media, c.media) as media, s.refusal,
     f.filename, f.content_type, f.size,
-    coalesce(t.endpoints, '{}') as talked_to_by,
+    t.endpoints as talked_to_by,
     extract(epoch from clock_timestamp() - t.last_sent_at)::float8 as seconds_since_last,
-    coalesce(l.locked, '{}') as locked_endpoints,
-    (select coalesce(jsonb_object_agg(e.id, extract(epoch from e.cold_held_until - clock_timestamp())), '{}')
+    l.locked as locked_endpoints,
+    (select jsonb_object_agg(e.id, extract(epoch from e.cold_held_until - clock_timestamp()))
         from endpoints e where e.cold_held_until > clock_timestamp()) as held_endpoints
 from unnest($1::uuid[]) as asked (id)
 join messages m on m.id = asked.id
@@ -21,7 +21,10 @@ left join lateral (
     from cold_locks x where x.phone_key = m.phone_key and x.until > clock_timestamp()) l on true
 
 -- name: gate
-select token, outcome from gate($1, $2, $3, $4, $5, $6, $7, $8)
+-- No epoch is -1: nothing begins while Postgres has a lower beat number than was seen in Redis ($10), since it went back.
+select token, outcome
+from gate(case when $10::bigint <= (select b.last_value from beat_number b) then $1::bigint else -1 end,
+    $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: settle
 select message, status from settle_and_join($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)

@@ -74,18 +74,7 @@ from chunks where campaign = $1
 select id from endpoints where suspended_at is not null and id = any ($1)
 
 -- name: recent_sends
--- What each account sent for the campaign lately: at most its newest $4 attempts of the last $5 seconds, through
--- attempts_by_endpoint, so a campaign of a million costs as little as one of ten.
-select e.id as endpoint, count(a.message) as attempts,
-    count(a.message) filter (where a.verdict = 'sent' and a.message between $2 and $3) as sent,
-    extract(epoch from clock_timestamp() - min(a.finished_at))::float8 as since_first
-from unnest($1::text[]) as e (id)
-left join lateral (
-    select t.message, t.verdict, t.finished_at from attempts t
-    where t.endpoint = e.id and t.finished_at > clock_timestamp() - make_interval(secs => $5)
-    order by t.finished_at desc limit $4
-) a on true
-group by e.id
+select endpoint, attempts, sent, since_first from recent_sends($1, $2, $3, $4, $5, $6, $7)
 
 -- name: failure_reasons
 -- Reads every message of the campaign (no index may name the status), so callers keep the answer for a while.
@@ -116,3 +105,6 @@ select stopped_lanes, stop_reason from control
 
 -- name: set_stopped_lanes
 select set_stopped_lanes($1, $2)
+
+-- name: confirm_going_back
+select confirm_going_back()

@@ -1,10 +1,13 @@
+-- Messages that wait outside a chunk. Where some thousands do, a plain join with `messages` reads all of them, since the
+-- planner counts a look into every month for each; so each is looked up by itself, with a limit that forbids that plan.
+
 -- name: claim_unqueued
 -- Messages of $1 (lane) that wait outside a chunk, are due and not in Redis: stamped as enqueued, with all that their
 -- entry needs, and the epoch for which it is. Two schedulers never claim the same rows.
 with wanted as (
     select d.message
     from due d, control k
-    where d.lane = $1 and d.why <> 'check' and d.due_at <= clock_timestamp() and d.enqueued_at is null
+    where d.lane = $1 and d.why <> 'check' and d.due_at <= statement_timestamp() and d.enqueued_at is null
         and d.lane <> all (k.stopped_lanes) and k.rebuild_started_at is null
         and (d.campaign is null
             or exists (select from campaigns c where c.token = d.campaign and c.status = 'running'))
@@ -18,7 +21,8 @@ with wanted as (
 select s.message, s.enqueued_at, m.attempt, m.crashes, coalesce(m.chosen_endpoint, c.endpoint, '') as endpoint,
     (select k.epoch from control k) as epoch
 from stamped s
-join messages m on m.id = s.message
+cross join lateral (
+    select x.attempt, x.crashes, x.chosen_endpoint from messages x where x.id = s.message limit 1) m
 left join campaigns c on c.token = s.campaign
 order by s.message
 
@@ -34,10 +38,10 @@ where d.message = s.message and d.enqueued_at = s.enqueued_at
 with lost as (
     select d.message
     from due d
-    join messages m on m.id = d.message
+    cross join lateral (select x.chosen_endpoint from messages x where x.id = d.message limit 1) m
     left join campaigns c on c.token = d.campaign
     where d.lane = $1 and d.why <> 'check' and coalesce(m.chosen_endpoint, c.endpoint, '') = $2
-        and d.due_at < clock_timestamp() - make_interval(secs => $3)
+        and d.due_at < statement_timestamp() - make_interval(secs => $3)
         and d.enqueued_at < clock_timestamp() - make_interval(secs => $3)
     order by d.due_at
     limit $4
@@ -49,21 +53,22 @@ update due d set enqueued_at = null from lost l where d.message = l.message
 -- Endpoints that callers chose for messages that wait outside a chunk, among the $1 that wait longest.
 select distinct d.lane, coalesce(m.chosen_endpoint, c.endpoint) as endpoint
 from (select message, lane, campaign from due where why <> 'check' and enqueued_at is not null order by due_at limit $1) d
-join messages m on m.id = d.message
+cross join lateral (select x.chosen_endpoint from messages x where x.id = d.message limit 1) m
 left join campaigns c on c.token = d.campaign
 where coalesce(m.chosen_endpoint, c.endpoint) is not null
 
 -- name: mark_moved_on
 -- A dispatcher that is gone may have settled these in Postgres and not in Redis: entry $2 of message $1 is over.
 update due d set enqueued_at = null
-from unnest($1::uuid[], $2::integer[]) as e (message, attempt), messages m
-where d.message = e.message and m.id = e.message and m.attempt >= e.attempt and d.why <> 'check'
+from unnest($1::uuid[], $2::integer[]) as e (message, attempt)
+cross join lateral (select x.attempt from messages x where x.id = e.message limit 1) m
+where d.message = e.message and m.attempt >= e.attempt and d.why <> 'check'
 
 -- name: expired
 -- The next $2 messages after $1 that wait outside a chunk, and whether their time is over.
 select d.message, coalesce(m.expires_at, c.expires_at) <= clock_timestamp() as expired
 from due d
-join messages m on m.id = d.message
+cross join lateral (select x.expires_at from messages x where x.id = d.message limit 1) m
 left join campaigns c on c.token = d.campaign
 where d.message > $1 and d.why <> 'check'
 order by d.message

@@ -1,7 +1,7 @@
 -- name: control
 -- Read every second, so nothing here may grow with the number of messages: `due` is counted up to $1 rows.
 select
-    k.epoch, k.stopped_lanes, k.stop_reason, k.rebuild_started_at is not null as rebuilding,
+    k.epoch, k.stopped_lanes, k.stop_reason, k.rebuild_started_at is not null as rebuilding, k.went_back_at,
     open.under_way, open.overdue, open.overdue_seconds,
     waits.sends, waits.retries, waits.checks, waits.first_due_at
 from control k
@@ -22,7 +22,11 @@ cross join (
 ) waits
 
 -- name: suspended_endpoints
-select id, suspended_at, coalesce(suspend_reason, '') as reason from endpoints where suspended_at is not null
+select id, suspended_at, coalesce(suspend_reason, '') as reason, coalesce(suspended_by, 'operator') as by
+from endpoints where suspended_at is not null
+
+-- name: account_standings
+select endpoint, state, since, coalesce(reason, '') as reason, until, slow_factor from account_feedback
 
 -- name: open_campaigns
 -- The newest $1 of those that are not over, through campaigns_open.

@@ -15,4 +15,4 @@ on conflict do nothing returning true
 
 -- name: prune
 delete from idempotency_keys k where k.ctid = any (array(
-    select x.ctid from idempotency_keys x where x.created_at < clock_timestamp() - make_interval(secs => $1) limit $2))
+    select x.ctid from idempotency_keys x where x.created_at < statement_timestamp() - make_interval(secs => $1) limit $2))

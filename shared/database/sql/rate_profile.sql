@@ -5,7 +5,7 @@ select rate_profile from control
 -- The changes for all, and under 'endpoints' those of single accounts, if there are any.
 select k.rate_profile || coalesce(
     (select jsonb_build_object('endpoints', jsonb_object_agg(e.id, e.rate_profile))
-        from endpoints e where e.rate_profile <> '{}' having count(*) > 0), '{}')
+        from own_rate_profiles e where e.rate_profile <> '{}' having count(*) > 0), '{}')
 from control k
 
 -- name: lock_endpoint

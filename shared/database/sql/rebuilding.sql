@@ -2,8 +2,9 @@
 select epoch,
     rate_profile || coalesce(
         (select jsonb_build_object('endpoints', jsonb_object_agg(e.id, e.rate_profile))
-            from endpoints e where e.rate_profile <> '{}' having count(*) > 0), '{}') as rate_profile,
-    coalesce(rebuild_started_at > clock_timestamp() - make_interval(secs => $1), false) as rebuilding
+            from own_rate_profiles e where e.rate_profile <> '{}' having count(*) > 0), '{}') as rate_profile,
+    coalesce(rebuild_started_at > clock_timestamp() - make_interval(secs => $1), false) as rebuilding,
+    rebuild_started_at is not null as unfinished
 from control
 
 -- name: lock_gate
@@ -28,7 +29,7 @@ select e.id as endpoint, (extract(epoch from clock_timestamp() - a.finished_at) 
 from unnest($1::text[]) as e (id)
 cross join lateral (
     select t.finished_at from attempts t
-    where t.endpoint = e.id and t.verdict <> 'not_sent' and t.finished_at > clock_timestamp() - interval '1 day'
+    where t.endpoint = e.id and t.verdict <> 'not_sent' and t.finished_at > statement_timestamp() - interval '1 day'
     order by t.finished_at desc limit $2
 ) a
 order by e.id, age_ms
@@ -36,7 +37,7 @@ order by e.id, age_ms
 -- name: sends_of_last_day
 select endpoint, array_agg((extract(epoch from clock_timestamp() - finished_at) * 1000)::bigint) as ages_ms
 from attempts
-where endpoint = any ($1) and verdict in ('sent', 'unknown') and finished_at > clock_timestamp() - interval '1 day'
+where endpoint = any ($1) and verdict in ('sent', 'unknown') and finished_at > statement_timestamp() - interval '1 day'
 group by endpoint
 
 -- name: suspended

@@ -5,7 +5,7 @@ select find_unanswered($1, $2)
 -- Outcomes to be looked up now; each is looked up again after $2 seconds unless it is decided before.
 with wanted as (
     select d.message from due d
-    where d.why = 'check' and d.due_at <= clock_timestamp()
+    where d.why = 'check' and d.due_at <= statement_timestamp()
     order by d.due_at limit $1
     for no key update skip locked
 ), claimed as (
@@ -18,10 +18,11 @@ select x.message, m.status = 'sending' as open, m.kind, m.phone, m.endpoint, coa
     coalesce(a.started_at, m.changed_at) as started_at, coalesce(a.finished_at, clock_timestamp()) as finished_at,
     extract(epoch from clock_timestamp() - x.first_check_at)::double precision as checked_for
 from claimed x
-join messages m on m.id = x.message
+-- With limits, as in due.sql.
+cross join lateral (select y.* from messages y where y.id = x.message limit 1) m
 left join campaigns c on c.token = m.campaign
 left join media f on f.id = coalesce(m.media, c.media)
-left join attempts a on a.message = m.id and a.number = m.attempt
+left join lateral (select y.* from attempts y where y.message = m.id and y.number = m.attempt limit 1) a on true
 order by x.message
 
 -- name: known_ids

@@ -6,7 +6,8 @@ set local statement_timeout = '300s'
 select m.id, m.status, m.receipt, m.phone, m.endpoint, m.attempt, m.reason, coalesce(m.reference, c.reference) as reference,
     m.campaign, m.kind, m.created_at
 from unknown_messages u
-join messages m on m.id = u.message and m.status = 'unknown'
+-- The limit forbids a plan that reads all messages and joins afterwards.
+cross join lateral (select x.* from messages x where x.id = u.message and x.status = 'unknown' limit 1) m
 left join campaigns c on c.token = m.campaign
 where u.message < $1
 order by u.message desc limit $2
@@ -19,6 +20,3 @@ select resolve_unknown($1, array[$2::uuid], $3, null, $4)
 
 -- name: resolve_campaign
 select resolve_unknown($1, null, $2, $3, $4)
-
--- name: forget
-select forget_unknown($1)

@@ -1,4 +1,4 @@
--- beat, version 1: a dispatcher says that it lives, and adds slots of its endpoints that nobody has.
+-- beat, version 1: a dispatcher says that it lives, names the slots of its endpoints and adds those that nobody has.
 --
 -- KEYS[1]  P:epoch, which fixes the cluster slot; all other keys are P plus a suffix.
 -- ARGV[1]  now in ms, '' = the clock of Redis
@@ -25,6 +25,9 @@ redis.call('HSET', prefix .. ':dispatchers', ARGV[3], now)
 local added = 0
 for index = 5, #ARGV do
     local endpoint = ARGV[index]
+    for number = 0, tonumber(ARGV[4]) - 1 do
+        redis.call('ZADD', prefix .. ':named', now, endpoint .. '/' .. number)
+    end
     local state = redis.call('HMGET', prefix .. ':state:' .. endpoint, 'breaker', 'ready_at', 'bulk_ready_at')
     if state[1] ~= 'open' then
         for number = 0, tonumber(ARGV[4]) - 1 do

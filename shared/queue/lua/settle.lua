@@ -37,11 +37,32 @@ end
 local prefix, group = ARGV[2], ARGV[3]
 local breaker_settings = cjson.decode(ARGV[4])
 local settlements = cjson.decode(ARGV[5])
-local known = cjson.decode(ARGV[6])
+local known_endpoints
 local rota, rota_bulk = prefix .. ':rota', prefix .. ':rota:bulk'
 local minute = math.floor(now / 60000)
 local changes = {}
 local woken = false
+
+local function known(endpoint)
+    known_endpoints = known_endpoints or cjson.decode(ARGV[6])
+    return known_endpoints[endpoint]
+end
+
+-- Slots to be given back are gathered and written together: a call from Lua costs several times the command in it. Until
+-- they are written each still stands in `busy`, so whoever looks at the slots of an endpoint writes them first.
+local back = {slots = {}, ready = {}, bulk = {}}
+
+local function write_slots()
+    if #back.slots > 0 then
+        redis.call('HDEL', prefix .. ':busy:owners', unpack(back.slots))
+        redis.call('ZREM', prefix .. ':busy', unpack(back.slots))
+        if #back.ready > 0 then
+            redis.call('ZADD', rota, unpack(back.ready))
+            redis.call('ZADD', rota_bulk, unpack(back.bulk))
+        end
+        back = {slots = {}, ready = {}, bulk = {}}
+    end
+end
 
 local function add(lane, endpoint, fields)
     local suffix = ':' .. lane
@@ -67,7 +88,7 @@ end
 local OWN_LIMIT = 100
 
 local function takes_over(endpoint, entry)
-    if not known[endpoint]
+    if not known(endpoint)
         or string.find(',' .. (entry.fields.x or '') .. ',', ',' .. endpoint .. ',', 1, true)
         or (redis.call('HGET', prefix .. ':state:' .. endpoint, 'breaker') or 'closed') ~= 'closed' then
         return false
@@ -78,6 +99,7 @@ end
 -- The endpoint that may send soonest among those that the dispatcher knows and this round has not tried; one that is just
 -- sending comes last.
 local function another_endpoint(entry)
+    write_slots()
     for _, set in ipairs({rota, prefix .. ':busy'}) do
         for _, slot in ipairs(redis.call('ZRANGE', set, 0, 1023)) do
             local endpoint = string.match(slot, '^(.*)/')
@@ -128,6 +150,7 @@ local function keep_pause(state_key, ready_at, bulk_ready_at)
 end
 
 local function change(endpoint, state_key, from, to, reason, not_before)
+    write_slots()
     redis.call('HINCRBY', state_key, 'generation', 1)
     redis.call('HSET', state_key, 'breaker', to, 'reason', reason, 'since', now, 'not_before', not_before,
         'failures', 0, 'successes', 0, 'trial_until', 0)
@@ -147,15 +170,14 @@ local function change(endpoint, state_key, from, to, reason, not_before)
     end
 end
 
-local function count_for_breaker(endpoint, s)
-    local state_key = prefix .. ':state:' .. endpoint
-    local state = redis.call('HMGET', state_key, 'breaker', 'generation')
-    local breaker, generation = state[1] or 'closed', state[2] or '0'
-    if s.outcome == 'ignore' or tostring(s.generation) ~= generation then
-        if s.outcome == 'ignore' and breaker == 'half_open' and tostring(s.generation) == generation then
+-- Answers the state of the breaker afterwards. `state`: what the endpoint's state held before this settlement.
+local function count_for_breaker(endpoint, state_key, state, s)
+    local breaker = state.breaker
+    if s.outcome == 'ignore' or tostring(s.generation) ~= state.generation then
+        if s.outcome == 'ignore' and breaker == 'half_open' and tostring(s.generation) == state.generation then
             redis.call('HSET', state_key, 'trial_until', 0)
         end
-        return
+        return breaker
     end
     local wait = now + breaker_settings.open_timeout_ms
     if s.outcome == 'critical' then
@@ -164,34 +186,31 @@ local function count_for_breaker(endpoint, s)
             change(endpoint, state_key, breaker, 'open', s.reason,
                 breaker_settings.enabled and wait or now + breaker_settings.recheck_ms)
         end
+        return 'open'
     elseif not breaker_settings.enabled then
-        return
+        return breaker
     elseif s.outcome == 'fail' then
         if breaker == 'half_open' then
             change(endpoint, state_key, breaker, 'open', s.reason, wait)
+            return 'open'
         elseif redis.call('HINCRBY', state_key, 'failures', 1) >= breaker_settings.failure_threshold then
             change(endpoint, state_key, breaker, 'open', s.reason, wait)
+            return 'open'
         end
     elseif breaker == 'half_open' then
         redis.call('HSET', state_key, 'trial_until', 0)
         if redis.call('HINCRBY', state_key, 'successes', 1) >= breaker_settings.success_threshold then
             change(endpoint, state_key, breaker, 'closed', '', 0)
+            return 'closed'
         end
-    elseif breaker == 'closed' then
+    elseif breaker == 'closed' and state.failures ~= '0' then
         redis.call('HSET', state_key, 'failures', 0)
     end
+    return breaker
 end
 
-local function owns(s)
-    local owner = redis.call('HGET', prefix .. ':busy:owners', s.slot)
-    return owner and string.match(owner, '^([^|]*)|') == s.token
-end
-
-local function give_back(endpoint, s)
-    redis.call('HDEL', prefix .. ':busy:owners', s.slot)
-    redis.call('ZREM', prefix .. ':busy', s.slot)
-    local state_key = prefix .. ':state:' .. endpoint
-    if s.since_break then
+local function give_back(endpoint, state_key, breaker, since_break, s)
+    if s.since_break and s.since_break ~= since_break then
         redis.call('HSET', state_key, 'since_break', s.since_break)
     end
     local ready_at, bulk_at = s.ready_at, s.bulk_ready_at
@@ -200,14 +219,17 @@ local function give_back(endpoint, s)
         -- A text does not end the campaigns' pause.
         bulk_at = math.max(now + s.bulk, s.lane == 'transactional' and s.bulk_ready_at or 0)
     end
-    if redis.call('HGET', state_key, 'breaker') == 'open' then
+    back.slots[#back.slots + 1] = s.slot
+    if breaker == 'open' then
         keep_pause(state_key, ready_at, bulk_at)
         return
     end
-    redis.call('ZADD', rota, ready_at, s.slot)
-    redis.call('ZADD', rota_bulk, bulk_at, s.slot)
+    local position = #back.ready
+    back.ready[position + 1], back.ready[position + 2] = ready_at, s.slot
+    back.bulk[position + 1], back.bulk[position + 2] = bulk_at, s.slot
     -- The pace is the endpoint's: one slot's send moves all of them.
     if s.ready > 0 or s.bulk > 0 then
+        write_slots()
         for number = 0, 99 do
             local slot = endpoint .. '/' .. number
             local other = redis.call('ZSCORE', rota, slot)
@@ -221,20 +243,40 @@ local function give_back(endpoint, s)
     end
 end
 
+-- Counts of this call by key and field, written once at the end.
+local counted = {}
+
+local function plus(key, field, number)
+    local fields = counted[key] or {}
+    fields[field] = (fields[field] or 0) + number
+    counted[key] = fields
+end
+
 local function count(endpoint, s)
     if s.verdict == '' then
         return
     end
     local totals, per_endpoint = prefix .. ':statistics', prefix .. ':statistics:' .. endpoint
-    redis.call('HINCRBY', totals, s.verdict, 1)
-    redis.call('HINCRBY', prefix .. ':minutes', minute .. ':' .. s.verdict, 1)
-    redis.call('HINCRBY', per_endpoint, s.verdict, 1)
-    redis.call('HINCRBY', per_endpoint, 'answers', 1)
-    redis.call('HINCRBY', per_endpoint, 'answer_ms', s.ms)
-    redis.call('HSET', per_endpoint, 'last_used', now)
-    redis.call('HSET', totals, 'last_processed', now)
+    plus(totals, s.verdict, 1)
+    plus(prefix .. ':minutes', minute .. ':' .. s.verdict, 1)
+    plus(per_endpoint, s.verdict, 1)
+    plus(per_endpoint, 'answers', 1)
+    plus(per_endpoint, 'answer_ms', s.ms)
     if s.outcome == 'fail' or s.outcome == 'critical' then
         redis.call('HSET', per_endpoint, 'last_error', s.reason, 'last_error_at', now)
+    end
+end
+
+local function write_counts()
+    for key, fields in pairs(counted) do
+        for field, number in pairs(fields) do
+            redis.call('HINCRBY', key, field, number)
+        end
+        if key == prefix .. ':statistics' then
+            redis.call('HSET', key, 'last_processed', now)
+        elseif fields.answers then
+            redis.call('HSET', key, 'last_used', now)
+        end
     end
 end
 
@@ -249,9 +291,17 @@ local function reserve(endpoint, s)
     end
 end
 
+local slots = {}
+for index, s in ipairs(settlements) do
+    slots[index] = s.slot
+end
+local owners = #slots > 0 and redis.call('HMGET', prefix .. ':busy:owners', unpack(slots)) or {}
+
 local entries = {}
-for _, s in ipairs(settlements) do
+for index, s in ipairs(settlements) do
     local endpoint = string.match(s.slot, '^(.*)/')
+    local state_key = prefix .. ':state:' .. endpoint
+    local held = redis.call('HMGET', state_key, 'breaker', 'generation', 'failures', 'since_break', 'cap_hour', 'cap_day')
     if s.next and s.next ~= cjson.null then
         follow(s.next)
     end
@@ -260,13 +310,18 @@ for _, s in ipairs(settlements) do
         list[#list + 1] = s.id
         entries[s.stream] = list
     end
-    reserve(endpoint, s)
-    if owns(s) then
-        count_for_breaker(endpoint, s)
-        give_back(endpoint, s)
+    if held[5] or held[6] then
+        reserve(endpoint, s)
+    end
+    if owners[index] and string.match(owners[index], '^([^|]*)|') == s.token then
+        local state = {breaker = held[1] or 'closed', generation = held[2] or '0', failures = held[3] or '0'}
+        local breaker = count_for_breaker(endpoint, state_key, state, s)
+        give_back(endpoint, state_key, breaker, tonumber(held[4]), s)
         count(endpoint, s)
     end
 end
+write_slots()
+write_counts()
 for suffix, ids in pairs(entries) do
     redis.pcall('XACK', prefix .. suffix, group, unpack(ids))
     redis.call('XDEL', prefix .. suffix, unpack(ids))

@@ -11,8 +11,9 @@
 -- ARGV[8+] one token per assignment wanted
 --
 -- Returns {'REBUILD'} when Redis does not hold the epoch that it was built for, else
---   {'OK', epoch, now_ms, next_ms, control_version, assignments}
--- next_ms: when a slot may send next while entries wait, -1 if that is not known. An assignment:
+--   {'OK', epoch, now_ms, next_ms, control_version, assignments, beat}
+-- next_ms: when a slot may send next while entries wait, -1 if that is not known. beat: the number that Postgres has at
+-- least, unless it went back in time. An assignment:
 --   {stream suffix, entry id, slot, token, ready_at, bulk_ready_at, breaker, generation, since_break, fields}
 --
 -- Makes impossible: two dispatchers holding one slot; a slot held without an entry or an entry taken without a slot; an
@@ -36,7 +37,7 @@ local lease, trial = tonumber(ARGV[5]), tonumber(ARGV[6])
 local first_token = 8
 local wanted = #ARGV - first_token + 1
 
-local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id')
+local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id', 'beat')
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 if not epoch[1] or epoch[2] ~= run_id then
     return {'REBUILD'}
@@ -49,7 +50,7 @@ local waiting_transactional = redis.call('XLEN', prefix .. ':transactional') > 0
 local waiting_bulk = redis.call('XLEN', prefix .. ':bulk') > 0
 local any_bound = redis.call('SCARD', bound) > 0
 if wanted < 1 or not (waiting_transactional or waiting_bulk or any_bound) then
-    return {'OK', epoch[1], now, -1, control_version, assignments}
+    return {'OK', epoch[1], now, -1, control_version, assignments, epoch[3] or '0'}
 end
 
 local known = cjson.decode(ARGV[7])
@@ -143,13 +144,28 @@ local function admitted(slot, ready_at, bulk_ready_at, bulk)
     return {slot, endpoint, ready_at, bulk_ready_at, breaker, state[2] or '0', state[3] or '0', capped}
 end
 
+-- Slots that were given an entry are gathered and written together, at the end of each part below: a call from Lua costs
+-- several times the command in it. No part meets a slot twice.
+local gone = {slots = {}, busy = {}, owners = {}}
+
+local function write_slots()
+    if #gone.slots > 0 then
+        redis.call('ZREM', rota, unpack(gone.slots))
+        redis.call('ZREM', rota_bulk, unpack(gone.slots))
+        redis.call('ZADD', prefix .. ':busy', unpack(gone.busy))
+        redis.call('HSET', prefix .. ':busy:owners', unpack(gone.owners))
+        gone = {slots = {}, busy = {}, owners = {}}
+    end
+end
+
 local function assign(candidate, suffix, entry)
     local slot, endpoint = candidate[1], candidate[2]
     local token = ARGV[first_token + #assignments]
-    redis.call('ZREM', rota, slot)
-    redis.call('ZREM', rota_bulk, slot)
-    redis.call('ZADD', prefix .. ':busy', now + lease, slot)
-    redis.call('HSET', prefix .. ':busy:owners', slot, token .. '|' .. dispatcher .. '|' .. tostring(candidate[4]))
+    local position = #gone.slots
+    gone.slots[position + 1] = slot
+    gone.busy[2 * position + 1], gone.busy[2 * position + 2] = now + lease, slot
+    gone.owners[2 * position + 1] = slot
+    gone.owners[2 * position + 2] = token .. '|' .. dispatcher .. '|' .. tostring(candidate[4])
     if candidate[5] == 'half_open' then
         redis.call('HSET', prefix .. ':state:' .. endpoint, 'trial_until', now + trial)
     end
@@ -216,6 +232,7 @@ if any_bound then
     end
 end
 
+write_slots()
 promised = {}
 -- 2. The shared transactional lane, on the slots that have been ready longest.
 if waiting_transactional and not full() then
@@ -238,6 +255,7 @@ if waiting_transactional and not full() then
     end
 end
 
+write_slots()
 promised = {}
 -- 3. Bulk, own and shared by turns, on the slots whose longer pause is over.
 if (waiting_bulk or next(own_bulk)) and not full() then
@@ -272,6 +290,8 @@ if (waiting_bulk or next(own_bulk)) and not full() then
     end
 end
 
+write_slots()
+
 local next_ms = -1
 if not full() then
     local after = redis.call('ZRANGEBYSCORE', rota, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -281,4 +301,4 @@ if not full() then
         next_ms = math.max(1, math.ceil(earliest - now))
     end
 end
-return {'OK', epoch[1], now, next_ms, control_version, assignments}
+return {'OK', epoch[1], now, next_ms, control_version, assignments, epoch[3] or '0'}

@@ -3,13 +3,15 @@
 import { call, newKey } from "./api.js";
 import { byId, element, follow, setText } from "./elements.js";
 import { ask } from "./question.js";
-import { ago, count, plural, span } from "./wording.js";
+import { ago, count, plural, span, whole } from "./wording.js";
 
 const STATES = {
   closed: ["Healthy", "good"],
   half_open: ["On trial", "warn"],
   open: ["Out of rotation", "bad"],
   suspended: ["Suspended", "warn"],
+  slowed: ["Slowed", "warn"],
+  trial: ["On trial", "warn"],
 };
 
 const SAYS = {
@@ -75,8 +77,22 @@ function make(account) {
   return element("article", "card account", head, element("p", "pace"), numbers, element("p", "trouble"), actionsOf(account));
 }
 
+/** What its badge says: a breaker that is not closed goes before a pace that is only slower. */
+function stateOf(account) {
+  if (account.suspended) return "suspended";
+  const breaker = account.circuit_breaker.state;
+  return breaker === "closed" && account.feedback.state in STATES ? account.feedback.state : breaker;
+}
+
+function suspension(account) {
+  const reason = account.suspend_reason || "Suspended by an operator";
+  if (account.suspended_by !== "feedback") return reason;
+  const wait = (Date.parse(account.feedback.until) - Date.now()) / 1000;
+  return `${reason} · ${wait > 0 ? `trial in ${span(wait)}` : "its trial is about to begin"}`;
+}
+
 function pace(account) {
-  if (account.suspended) return account.suspend_reason || "Suspended by an operator";
+  if (account.suspended) return suspension(account);
   const breaker = account.circuit_breaker;
   if (breaker.state === "open") {
     if (!breaker.next_trial) return "Waits until its status says that it is back";
@@ -89,14 +105,16 @@ function pace(account) {
 }
 
 function trouble(account) {
-  const breaker = account.circuit_breaker;
+  const { circuit_breaker: breaker, feedback } = account;
+  if (account.silent_drop) return `${whole(account.undelivered)} of ${whole(account.undelivered_of)} messages were never acknowledged`;
   if (breaker.state !== "closed" && breaker.reason) return `${breaker.reason} · ${ago(breaker.since)}`;
+  if (feedback.state === "slowed" || feedback.state === "trial") return `${feedback.reason} · ${ago(feedback.since)}`;
   if (!account.last_error) return account.last_used ? `Last used ${ago(account.last_used)}` : "Not used yet";
   return `Last error ${ago(account.last_error_time)}: ${account.last_error}`;
 }
 
 function update(card, account) {
-  const [name, tone] = STATES[account.suspended ? "suspended" : account.circuit_breaker.state] ?? ["?", "warn"];
+  const [name, tone] = STATES[stateOf(account)] ?? ["?", "warn"];
   const [head, paceLine, numbers, troubleLine, actions] = card.children;
   setText(head.firstChild, account.label);
   head.firstChild.title = `${account.url} (${account.id})`;
@@ -118,7 +136,7 @@ function update(card, account) {
 
 export function showAccounts(accounts) {
   follow(byId("account-cards"), accounts, (account) => account.id, make, update);
-  const healthy = accounts.filter((account) => account.circuit_breaker.state === "closed" && !account.suspended).length;
+  const healthy = accounts.filter((account) => stateOf(account) === "closed").length;
   setText(byId("accounts-hint"), `${healthy} of ${plural(accounts.length, "account")} healthy`);
 }
 

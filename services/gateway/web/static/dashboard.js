@@ -1,5 +1,6 @@
 // The dashboard: one stream of figures feeds every part; the playground stands for itself.
 
+import { showAlerts } from "./alerts.js";
 import { offerAccounts, showAccounts } from "./accounts.js";
 import { Campaigns } from "./campaigns.js";
 import { MinuteChart, lastWholeMinute } from "./chart.js";
@@ -8,15 +9,18 @@ import { byId, setText } from "./elements.js";
 import { LiveFigures } from "./live_figures.js";
 import { showFooter, showHealth, showLanes, showTiles } from "./overview.js";
 import { startPlayground } from "./playground.js";
+import { Review } from "./review.js";
 import { clock } from "./wording.js";
 
 const chart = new MinuteChart(byId("chart"));
 const campaigns = new Campaigns();
+new Review();
 startPlayground();
 startPace();
 
 function show(figures) {
   showHealth(figures);
+  showAlerts(figures.alerts);
   showTiles(figures);
   showLanes(figures);
   showAccounts(figures.endpoints);

