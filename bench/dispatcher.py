@@ -1,158 +1,109 @@
 """Messages per second of one dispatcher, gate and history on and pacing off, against RAW: a client that only POSTs.
 
-Real Valkey, real Postgres, the dispatcher as a process of its own, and a sender that answers at once.
+Real Valkey, real Postgres, the dispatcher as a process of its own on its own core, and a sender that answers at once. Every
+message has a recipient of its own, as in a campaign: one recipient for all would bind all to one account.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-import psutil
+from uuid import UUID
 
 from bench.report import Row
+from bench.running import MEASURED, UNPACED, Stores, listening, output_of, process, spent, stores
 from shared.database.connection import Database
 from shared.messages import Entry, Lane, new_message_ids
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.upkeep import RebuiltState, rebuild
-from shared.settings import DatabaseSettings, RedisSettings
-from standalone.embedded_postgres import EmbeddedPostgres
-from standalone.embedded_valkey import EmbeddedValkey
 from standalone.ports import free_port
 
-_MESSAGES = 5_000
-_ACCOUNTS = 100
-_UNPACED = {
-    "RATE_PROFILE": "manual",
-    "RATE_LIMIT_DELAY_MIN": "0",
-    "RATE_LIMIT_DELAY_MAX": "0",
-    "TYPING_DELAY_MIN": "0",
-    "TYPING_DELAY_MAX": "0",
-    "NATURAL_BREAK_INTERVAL": "0",
-    "LOG_LEVEL": "warning",
-}
-
-
-class _Stores(RedisSettings, DatabaseSettings):
-    pass
-
-
-@contextmanager
-def _process(module: str, *arguments: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=os.environ | environment)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+MESSAGES = 20_000
+ACCOUNTS = 500
+IN_FLIGHT = 100
+"""Of RAW. The dispatcher has as many in hand as its defaults say, since a message passes three stores besides the send."""
 
 
 async def measure(rounds: int) -> list[Row]:
-    """Takes turns between RAW and the dispatcher; about 5 s a round."""
-    with tempfile.TemporaryDirectory(prefix="paceline-bench-") as folder:
-        root = Path(folder)
-        with EmbeddedValkey(root / "valkey") as valkey, EmbeddedPostgres(root / "postgres", durable=True) as postgres:
-            stub_port = free_port()
-            url = f"http://127.0.0.1:{stub_port}"
-            environment = {
-                "DATABASE_HOST": postgres.host,
-                "DATABASE_PORT": str(postgres.port),
-                "DATABASE_NAME": "postgres",
-                "DATABASE_USER": postgres.user,
-                "DATABASE_PASSWORD": postgres.password,
-                "DATABASE_SSL_MODE": "disable",
-                "REDIS_HOST": valkey.host,
-                "REDIS_PORT": str(valkey.port),
-                "REDIS_PASSWORD": valkey.password,
-                "WHATSAPP_ENDPOINTS": ",".join([url] * _ACCOUNTS),
-                "WHATSAPP_DEVICE_IDS": ",".join(f"account-{number}" for number in range(_ACCOUNTS)),
-                "DISPATCHER_PORT": str(free_port()),
-                "FILE_STORAGE_ROOT": str(root / "files"),
-            } | _UNPACED
-            os.environ.update(environment)
-            await asyncio.to_thread(
-                subprocess.run, [sys.executable, "-m", "migrations"], check=True, stdout=subprocess.DEVNULL
-            )
-            with _process("bench.raw.answering_stub", str(stub_port), environment={}):
-                await _listening(stub_port)
-                raw, own = [], []
-                for _ in range(rounds):
-                    raw.append(await _raw(url))
-                    own.append(await _dispatcher(environment))
+    """Takes turns between RAW and the dispatcher; about 10 s a round."""
+    with stores() as (_, environment):
+        stub_port = free_port()
+        url = f"http://127.0.0.1:{stub_port}"
+        accounts = {
+            "WHATSAPP_ENDPOINTS": ",".join([url] * ACCOUNTS),
+            "WHATSAPP_DEVICE_IDS": ",".join(f"account-{number}" for number in range(ACCOUNTS)),
+            "DISPATCHER_PORT": str(free_port()),
+        }
+        with process("bench.raw.answering_stub", str(stub_port)):
+            await listening(stub_port)
+            raw, own = [], []
+            starting = await cost_of_starting(environment | UNPACED | accounts)
+            for _ in range(rounds):
+                raw.append(
+                    await output_of("bench.raw.post_client", f"{url}/send/message", str(MESSAGES), str(IN_FLIGHT))
+                )
+                own.append(await run_dispatcher(environment | UNPACED | accounts, starting))
     return [
         Row("RAW: POSTs a second", [rate for rate, _ in raw]),
-        Row("dispatcher: messages a second", [rate for rate, _ in own]),
-        Row("dispatcher ÷ RAW, by rate", [mine / theirs for (mine, _), (theirs, _) in zip(own, raw, strict=True)]),
+        Row("dispatcher: messages a second", [rate for rate, _, _ in own]),
+        Row("dispatcher ÷ RAW, by rate", [mine[0] / theirs[0] for mine, theirs in zip(own, raw, strict=True)]),
         Row("RAW: CPU µs a POST", [cpu for _, cpu in raw]),
-        Row("dispatcher: CPU µs a message", [cpu for _, cpu in own]),
+        Row("dispatcher: CPU µs a message", [cpu for _, cpu, _ in own]),
+        Row("RAW ÷ dispatcher, by CPU", [theirs[1] / mine[1] for mine, theirs in zip(own, raw, strict=True)]),
+        Row("dispatcher: peak memory, MiB", [peak for _, _, peak in own]),
     ]
 
 
-async def _listening(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
+async def waiting_messages(queue: QueueConnection, database: Database, count: int) -> list[UUID]:
+    """``count`` texts to as many recipients, in a fresh queue. Answers their ids in order."""
+    epoch = int(await database.fetchval("update control set epoch = epoch + 1 returning epoch"))
+    await rebuild(queue, epoch, RebuiltState({}, {}, {}))
+    ids = new_message_ids(count)
+    rows = [
+        (
+            message,
+            "transactional",
+            "message",
+            f"1555{number:07}@s.whatsapp.net",
+            f"1555{number:07}",
+            {"message": f"hello number {number}"},
+            "hold",
+        )
+        for number, message in enumerate(ids)
+    ]
+    async with database.connection() as connection:
+        await connection.copy_records_to_table(
+            "messages", records=rows, columns=["id", "lane", "kind", "phone", "phone_key", "content", "on_unknown"]
+        )
+        await connection.execute("analyze messages")
+    await enqueue(queue, [Placement(Entry(message, 1, Lane.TRANSACTIONAL)) for message in ids])
+    return ids
 
 
-async def _raw(url: str) -> tuple[float, float]:
-    done = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.raw.post_client", f"{url}/send/message", str(_MESSAGES), "100",
-        stdout=subprocess.PIPE,
-    )  # fmt: skip
-    output, _ = await done.communicate()
-    rate, cpu = output.split()
-    return float(rate), float(cpu)
+async def cost_of_starting(environment: dict[str, str]) -> float:
+    """Seconds of CPU until a dispatcher with nothing to do answers."""
+    with process("services.dispatcher", environment=environment, cores=MEASURED) as dispatcher:
+        await listening(int(environment["DISPATCHER_PORT"]))
+        return spent(dispatcher.pid).cpu
 
 
-async def _dispatcher(environment: dict[str, str]) -> tuple[float, float]:
-    """Enqueues, starts the dispatcher, and times from its first attempt to its last by the database's clock."""
-    stores = _Stores()
-    queue, database = QueueConnection(stores), await Database(stores, 2, "bench").open()
+async def run_dispatcher(environment: dict[str, str], starting: float) -> tuple[float, float, float]:
+    """Enqueues, starts the dispatcher, and times from its first attempt to its last by the database's clock: messages a
+    second, CPU µs a message (without the ``starting``, in seconds), MiB at the peak."""
+    settings = Stores()
+    queue, database = QueueConnection(settings), await Database(settings, 2, "bench").open()
     try:
-        epoch = int(await database.fetchval("update control set epoch = epoch + 1 returning epoch"))
-        await rebuild(queue, epoch, RebuiltState({}, {}, {}))
-        ids = new_message_ids(_MESSAGES)
-        rows = [
-            (
-                message,
-                "transactional",
-                "message",
-                "15550100001@s.whatsapp.net",
-                "15550100001",
-                {"message": "hello"},
-                "hold",
-            )
-            for message in ids
-        ]
-        async with database.connection() as connection:
-            await connection.copy_records_to_table(
-                "messages",
-                records=rows,
-                columns=["id", "lane", "kind", "phone", "phone_key", "content", "on_unknown"],
-            )
-        await enqueue(queue, [Placement(Entry(message, 1, Lane.TRANSACTIONAL)) for message in ids])
-        with _process("services.dispatcher", environment=environment) as process:
-            while await database.fetchval("select count(*) from attempts where message >= $1", ids[0]) < _MESSAGES:  # noqa: ASYNC110
+        # Each turn begins with the same tables; what growing ones cost is another measurement.
+        await database.execute("truncate messages, attempts, whatsapp_ids, contacts, open_attempts, due")
+        ids = await waiting_messages(queue, database, MESSAGES)
+        with process("services.dispatcher", environment=environment, cores=MEASURED) as dispatcher:
+            while await database.fetchval("select count(*) from attempts") < MESSAGES:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-            times = psutil.Process(process.pid).cpu_times()
+            taken = spent(dispatcher.pid)
         span = await database.fetchval(
             "select extract(epoch from max(finished_at) - min(started_at)) from attempts where message >= $1", ids[0]
         )
-        return _MESSAGES / float(span), (times.user + times.system) / _MESSAGES * 1_000_000
+        return MESSAGES / float(span), (taken.cpu - starting) / MESSAGES * 1_000_000, taken.peak / 2**20
     finally:
         await queue.close()
         await database.close()
