@@ -236,24 +236,29 @@ class Plan:
 
     def _environment(self, name: str) -> dict[str, str]:
         user, password = self.login
-        environment = dict(self.settings) | {
-            "PYTHONUNBUFFERED": "1",
-            "API_HOST": HOST,
-            "DATABASE_HOST": self.postgres.host,
-            "DATABASE_PORT": str(self.postgres.port),
-            "DATABASE_NAME": DATABASE,
-            "DATABASE_USER": self.postgres_user,
-            "DATABASE_PASSWORD": self.postgres.password,
-            "DATABASE_SSL_MODE": "disable",
-            "REDIS_HOST": self.redis.host,
-            "REDIS_PORT": str(self.redis.port),
-            "REDIS_PASSWORD": self.redis.password,
-            "REDIS_DATABASE": "0",
-            "DASHBOARD_USERNAME": user,
-            "DASHBOARD_PASSWORD": password,
-            "WHATSAPP_WEBHOOK_SECRET": self._webhook_secret(),
-            "FILE_STORAGE_ROOT": str(self.directory / "tmp" / name),
-        }
+        # Everything stops at once here, so no edge need notice anything first.
+        environment = (
+            {"DRAIN_TIME": "0"}
+            | dict(self.settings)
+            | {
+                "PYTHONUNBUFFERED": "1",
+                "API_HOST": HOST,
+                "DATABASE_HOST": self.postgres.host,
+                "DATABASE_PORT": str(self.postgres.port),
+                "DATABASE_NAME": DATABASE,
+                "DATABASE_USER": self.postgres_user,
+                "DATABASE_PASSWORD": self.postgres.password,
+                "DATABASE_SSL_MODE": "disable",
+                "REDIS_HOST": self.redis.host,
+                "REDIS_PORT": str(self.redis.port),
+                "REDIS_PASSWORD": self.redis.password,
+                "REDIS_DATABASE": "0",
+                "DASHBOARD_USERNAME": user,
+                "DASHBOARD_PASSWORD": password,
+                "WHATSAPP_WEBHOOK_SECRET": self._webhook_secret(),
+                "FILE_STORAGE_ROOT": str(self.directory / "tmp" / name),
+            }
+        )
         # An account of the embedded server has no user name of its own.
         environment.pop("REDIS_USERNAME", None)
         if self.simulation is not None:

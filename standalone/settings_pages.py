@@ -35,8 +35,10 @@ GROUPS: list[tuple[str, type[Settings]]] = [
     ("Postgres", shared_settings.DatabaseSettings),
     ("Redis or Valkey", shared_settings.RedisSettings),
     ("Listening and login", shared_settings.ListenSettings),
+    ("Listening and login", shared_settings.DrainSettings),
     ("Pace", shared_settings.PacingSettings),
     ("Circuit breaker", shared_settings.BreakerSettings),
+    ("Feedback per account", shared_settings.FeedbackSettings),
     ("Unknown outcomes", shared_settings.UnknownSettings),
     ("Files and remote media", shared_settings.FileSettings),
     ("Files and remote media", shared_settings.RemoteMediaSettings),
@@ -86,7 +88,14 @@ def _kind(field: FieldInfo) -> str:
         return "comma list"
     while get_args(annotation):
         annotation = get_args(annotation)[0]
-    names = {bool: "true or false", int: "whole number", timedelta: "duration", SecretStr: "secret", str: "text"}
+    names = {
+        bool: "true or false",
+        int: "whole number",
+        float: "number",
+        timedelta: "duration",
+        SecretStr: "secret",
+        str: "text",
+    }
     return names.get(annotation, "text") if isinstance(annotation, type) else "text"
 
 

@@ -77,11 +77,11 @@ def database_of(postgres: EmbeddedPostgres, name: str) -> Database:
     return Database(postgres.host, postgres.port, name, postgres.user, postgres.password)
 
 
-def migrate(database: Database) -> None:
-    """Run the real migrations. Raises AssertionError with their output."""
+def migrate(database: Database, root: Path = ROOT) -> None:
+    """Run the real migrations, or those of another `root`. Raises AssertionError with their output."""
     done = subprocess.run(
         [sys.executable, "-m", "migrations"],
-        cwd=ROOT,
+        cwd=root,
         env=base_environment() | database.environment,
         capture_output=True,
         text=True,
@@ -150,7 +150,8 @@ class ServiceProcess:
         if module in PORT_SETTINGS:
             files = directory / f"{self.name}-files"
             files.mkdir(parents=True, exist_ok=True)
-            own = {PORT_SETTINGS[module]: str(self.port), "FILE_STORAGE_ROOT": str(files)}
+            # No edge sends anything to it, unless a test says so.
+            own = {PORT_SETTINGS[module]: str(self.port), "FILE_STORAGE_ROOT": str(files), "DRAIN_TIME": "0"}
         self.process = ChildProcess(
             self.name,
             [python, "-m", module, *(argument.replace("{port}", str(self.port)) for argument in arguments)],

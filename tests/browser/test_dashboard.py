@@ -79,6 +79,26 @@ async def test_accounts_with_their_breakers(watched: Watched, services_queue: Qu
     assert watched.complaints == []
 
 
+async def test_what_feedback_did_and_the_alerts_are_shown(watched: Watched, store: Database) -> None:
+    page, cards = watched.page, watched.page.locator(".account")
+    await expect(page.locator("#alerts-box")).to_be_hidden()
+    change = "select change_account_feedback($1, 'normal', null, $2, 'errors', $3, 3, 5400, 1)"
+    await store.execute(change, ACCOUNT_IDS[1], "slowed", "38 of 60 attempts failed within 30 min")
+    await store.execute(change, ACCOUNT_IDS[2], "suspended", "9 of 10 attempts failed on trial")
+    await expect(cards.nth(1).locator(".badge")).to_have_text("Slowed")
+    await expect(cards.nth(1).locator(".trouble")).to_contain_text("38 of 60 attempts failed within 30 min")
+    await expect(cards.nth(2).locator(".badge")).to_have_text("Suspended")
+    await expect(cards.nth(2)).to_contain_text("9 of 10 attempts failed on trial · trial in 90 min")
+    await expect(page.locator("#accounts-hint")).to_have_text("1 of 3 accounts healthy")
+    alerts = page.locator("#alerts .alert")
+    await expect(alerts.nth(0)).to_contain_text("suspended: 9 of 10 attempts failed on trial")
+    await expect(alerts.nth(0).locator(".badge")).to_have_text("critical")
+    await expect(alerts.nth(1)).to_contain_text("slowed 3 times: 38 of 60 attempts failed within 30 min")
+    await cards.nth(2).get_by_role("button", name="Resume").click()
+    await expect(page.locator("#reasons")).not_to_contain_text("suspended by feedback")
+    assert watched.complaints == []
+
+
 async def test_a_campaign_is_paused_resumed_and_cancelled(watched: Watched, store: Database) -> None:
     page = watched.page
     await expect(page.locator("#campaigns-empty")).to_be_visible()
@@ -162,6 +182,31 @@ async def test_a_finished_campaign_retries_what_failed(watched: Watched, store: 
     await expect(row.locator(".badge")).to_have_text("running")
     await expect(watched.page.locator("#campaigns-hint")).to_have_text("1 message will be tried again")
     assert await store.fetchval("select status from messages where id = $1", campaign.messages[0]) == "queued"
+
+
+async def test_messages_of_unknown_outcome_are_decided(watched: Watched, store: Database) -> None:
+    page = watched.page
+    campaign = await accept_campaign(store, 3)
+    await store.execute("update messages set status = 'unknown', reason = 'no answer: x', changed_at = now()")
+    await store.execute("insert into campaign_counts (campaign, shard, unknown) values ($1, 0, 3)", campaign.token)
+    await page.reload()
+    rows = page.locator(".undecided")
+    await expect(rows).to_have_count(3)
+    await expect(rows.first).to_contain_text("no answer: x")
+    await page.get_by_role("button", name="It was sent: +15550200000").click()
+    await expect(rows).to_have_count(2)
+    await page.get_by_role("button", name="It was not: +15550200001").click()
+    await expect(rows).to_have_count(1)
+    again = page.get_by_role("button", name="Send again: +15550200002")
+    await again.click()
+    await page.get_by_role("button", name="Leave it").click()
+    await expect(rows).to_have_count(1)
+    await again.click()
+    await page.get_by_role("button", name="Send it again").click()
+    await expect(page.locator("#review")).to_be_hidden()
+    found = await store.fetch("select status from messages order by id")
+    assert [row["status"] for row in found] == ["sent", "failed", "queued"]
+    assert watched.complaints == []
 
 
 async def test_a_broken_stream_is_told_and_mends_itself(watched: Watched, site: Site) -> None:

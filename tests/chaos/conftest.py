@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from standalone.embedded_postgres import EmbeddedPostgres
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.chaos.fault_proxy import FaultProxy
-from tests.servers import Database
+from tests.servers import Database, database_of, migrate
 from tests.stories.conftest import Paceline, paceline, until
 
 __all__ = ["paceline"]
@@ -41,6 +43,18 @@ def lasting_valkey(tmp_path: Path, service_environment: dict[str, str]) -> Itera
     with EmbeddedValkey(tmp_path / "valkey", append_only=True) as valkey:
         service_environment.update({"REDIS_PORT": str(valkey.port), "REDIS_PASSWORD": valkey.password})
         yield valkey
+
+
+@pytest.fixture
+def lasting_postgres(server_directory: Path, service_environment: dict[str, str]) -> Iterator[EmbeddedPostgres]:
+    """A Postgres of the test's own, whose data directory may be exchanged; the services use it."""
+    directory = server_directory / f"postgres-{secrets.token_hex(4)}"
+    with EmbeddedPostgres(directory, durable=False) as postgres:
+        postgres.execute("create database own")
+        migrate(database_of(postgres, "own"))
+        service_environment.update(database_of(postgres, "own").environment)
+        yield postgres
+    shutil.rmtree(directory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,17 @@ from collections.abc import Callable, Iterable
 
 import redis.exceptions
 
+from shared.errors import RebuildNeeded, StoreUnavailable
+from shared.messages import Lane
+from shared.queue.connection import QueueConnection
+from shared.queue.taking import Taking
+from shared.settings import BreakerSettings, RedisSettings
 from tests.chaos.fault_proxy import Direction
 from tests.chaos.fault_schedule import Fault
 from tests.chaos.running_whole import QUEUE, Killed, Member, OlderCopy, Whole, take_over_empty
 
+LEASE_MS = 95_000
+"""As long as a dispatcher's with the settings of the whole."""
 POSTGRES_TAIL = 8.0
 """Seconds after Postgres is back in which a gateway may still say 503: a connection that hangs takes 6 s to be given up."""
 
@@ -40,7 +47,11 @@ class Faults:
         await asyncio.gather(*(one(fault) for fault in faults))
 
     async def _inject(self, fault: Fault) -> None:
-        if fault.target in self._whole.members:
+        if fault.kind == "move_clock":
+            is_done = await self._move_clock(fault, self._whole.members[fault.target])
+        elif fault.kind == "fill_pending":
+            is_done = await self._fill_pending(fault)
+        elif fault.target in self._whole.members:
             is_done = await self._to_member(fault, self._whole.members[fault.target])
         elif fault.target in ("valkey", "postgres") and not self._is_network(fault):
             is_done = await self._to_store(fault)
@@ -94,6 +105,48 @@ class Faults:
         else:
             member.process.kill()
         self._whole.kills[member.name.partition("-")[0]] += 1
+
+    async def _move_clock(self, fault: Fault, member: Member) -> bool:
+        """There and back while it runs, whatever else happens to it."""
+        member.clock.move(fault.size)
+        await asyncio.sleep(fault.seconds)
+        member.clock.move(0)
+        return True
+
+    async def _fill_pending(self, fault: Fault) -> bool:
+        """A dispatcher takes what it can get, says that it lives, reads more into its pending list, and is never heard of
+        again. False: it got nothing."""
+        whole = self._whole
+        settings = RedisSettings(
+            redis_host=whole.valkey.host,
+            redis_port=whole.valkey.port,
+            redis_password=whole.valkey.password,
+            redis_queue_name=QUEUE,
+        )
+        queue = QueueConnection(settings)
+        name = f"hoarder-{fault.at:.0f}"
+        endpoints = [whole.endpoint(device) for device in whole.devices]
+        taking = Taking(queue, name, endpoints, LEASE_MS, BreakerSettings(), 1)
+        messages: list[str] = []
+        end = time.monotonic() + fault.seconds
+        try:
+            await taking.beat()
+            while len(messages) < fault.size and time.monotonic() < end:
+                messages += [str(one.entry.message) for one in (await taking.take(2)).assignments]
+                for lane in Lane:
+                    messages += await self._read(queue, name, lane)
+        except (StoreUnavailable, RebuildNeeded, redis.exceptions.RedisError):
+            # Whatever it has by now it keeps.
+            pass
+        finally:
+            await queue.close()
+        whole.hoards.append(Killed(name, time.time(), messages))
+        return bool(messages)
+
+    async def _read(self, queue: QueueConnection, name: str, lane: Lane) -> list[str]:
+        stream = queue.keys.lane(lane)
+        answer = await queue.ask("XREADGROUP", "GROUP", queue.group, name, "COUNT", 5, "STREAMS", stream, ">")
+        return [str(fields["m"]) for entries in dict(answer or {}).values() for _, fields in entries]
 
     async def _waiting_in_hand(self, member: Member) -> list[str]:
         """Ids of the messages whose entries the dispatcher has pending; none when Redis does not answer now."""

@@ -1,6 +1,6 @@
 """Which faults, when, for how long: a pure function of the seed. What they meet is up to the machine.
 
-Four tracks run side by side, so that faults meet: processes, stores, network, sender.
+Six tracks run side by side, so that faults meet: processes, stores, network, sender, clocks, pending lists.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Fault:
     """``at`` and ``seconds`` (how long it lasts) count from the start; ``target`` is a service with its number, a store or
-    the sender. ``size``: seconds of a delay, a number of replies, the share of sends that a mood strikes."""
+    the sender. ``size``: seconds of a delay or of a clock, a number of replies or entries, the share of sends that a mood
+    strikes."""
 
     at: float
     kind: str
@@ -54,6 +55,8 @@ def schedule(seed: int, seconds: float, members: dict[str, int], stop_seconds: f
         *_stores(random.Random(f"{seed} stores"), seconds),
         *_network(random.Random(f"{seed} network"), seconds),
         *_moods(random.Random(f"{seed} sender"), seconds),
+        *_clocks(random.Random(f"{seed} clocks"), seconds, members),
+        *_pending_lists(random.Random(f"{seed} pending lists"), seconds),
     ]
     return sorted(faults, key=lambda fault: (fault.at, fault.kind, fault.target))
 
@@ -113,3 +116,17 @@ def _moods(chance: random.Random, seconds: float) -> Iterator[Fault]:
     for at in _moments(chance, seconds, 1, 3):
         mood = chance.choice(_MOODS)
         yield Fault(at, mood, "sender", chance.uniform(0.5, 2), chance.uniform(0.2, 0.8))
+
+
+def _clocks(chance: random.Random, seconds: float, members: dict[str, int]) -> Iterator[Fault]:
+    for at in _moments(chance, seconds, 1, 4):
+        service = _weighted(chance, _SERVICES)
+        hour = chance.choice((-3600.0, 3600.0))
+        target = f"{service}-{chance.randrange(members[service])}"
+        yield Fault(at, "move_clock", target, chance.uniform(1, 6), hour)
+
+
+def _pending_lists(chance: random.Random, seconds: float) -> Iterator[Fault]:
+    # Not often: each of its messages is handled alone afterwards.
+    for at in _moments(chance, seconds, 8, 20):
+        yield Fault(at, "fill_pending", "valkey", chance.uniform(1, 3), float(chance.randint(20, 60)))

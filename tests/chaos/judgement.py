@@ -20,7 +20,7 @@ import redis.asyncio
 
 from tests.chaos.fault_injection import Faults
 from tests.chaos.offered_load import Accepted, Record
-from tests.chaos.running_whole import LEAST_GAP, QUEUE, Whole
+from tests.chaos.running_whole import LEAST_GAP, QUEUE, Killed, Whole
 
 TERMINAL = ("sent", "failed", "unknown", "canceled", "expired", "suppressed")
 START_LIMIT = 5.0
@@ -188,7 +188,8 @@ async def judge(whole: Whole, record: Record, faults: Faults) -> Judgement:
     result.must_be_none("did not end within 40 s of SIGTERM", ["a service"] * faults.late_stops)
     result.must_be_none("errors that nobody foresaw", _unforeseen(whole))
     result.note("kills survived", f"{sum(whole.kills.values())} ({_listed(whole.kills)})")
-    result.note("kill -9 to sent by others, s", _recovery(whole, messages))
+    result.note("kill -9 to sent by others, s", _recovery(whole.killed, messages))
+    result.note("pending list of a dead one to sent by others, s", _recovery(whole.hoards, messages))
     result.note("faults", f"{sum(faults.done.values())}, left out {faults.left_out}")
     for kind, number in sorted(faults.done.items()):
         result.note(f"  {kind}", number)
@@ -339,11 +340,11 @@ def _unforeseen(whole: Whole) -> list[str]:
     return found
 
 
-def _recovery(whole: Whole, messages: dict[str, Message]) -> str:
+def _recovery(kills: list[Killed], messages: dict[str, Message]) -> str:
     """From the kill of a dispatcher to the next attempt of what it had in hand and had not begun."""
     by_id = {message.id.replace("-", ""): message for message in messages.values()}
     seconds = []
-    for killed in whole.killed:
+    for killed in kills:
         for identity in killed.waiting:
             message = by_id.get(identity.replace("-", ""))
             if message is None or _was_begun(message, killed.dispatcher, killed.at):

@@ -25,6 +25,7 @@ from shared.endpoints.identity import endpoint_id
 from standalone.embedded_postgres import EmbeddedPostgres
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.chaos.fault_proxy import FaultProxy
+from tests.chaos.wall_clock import WallClock
 from tests.servers import ServiceProcess, database_of, migrate
 
 QUEUE = "chaos"
@@ -85,6 +86,7 @@ class Member:
 
     name: str
     process: ServiceProcess
+    clock: WallClock
     in_fault: bool = False
 
 
@@ -99,7 +101,8 @@ class Killed:
 
 @dataclass(slots=True)
 class Whole:
-    """All that runs. ``in_thread`` is for what blocks: servers must be started by a thread that lives as long as they."""
+    """All that runs. ``in_thread`` is for what blocks: servers must be started by a thread that lives as long as they.
+    ``hoards``: what was read by somebody who did nothing else."""
 
     size: Size
     directory: Path
@@ -112,6 +115,7 @@ class Whole:
     thread: ThreadPoolExecutor
     kills: Counter[str] = field(default_factory=Counter)
     killed: list[Killed] = field(default_factory=list)
+    hoards: list[Killed] = field(default_factory=list)
     postgres_away: list[tuple[float, float]] = field(default_factory=list)
 
     async def in_thread(self, call: Callable[..., Result], *arguments: Any) -> Result:
@@ -160,6 +164,7 @@ class Whole:
                 await self.in_thread(server.start)
         await self.simulate("PUT", "mood", {"mood": "ok"})
         for member in self.members.values():
+            member.clock.move(0)
             member.process.resume()
             if not member.process.process.running:
                 member.process.launch()
@@ -228,11 +233,12 @@ async def running_whole(size: Size, directory: Path, say: Callable[[str], None])
         for service, count in size.members().items():
             for number in range(count):
                 name = f"{service}-{number}"
-                own = {"REDIS_CONSUMER_NAME": name}
+                clock = WallClock(directory / f"{name}.clock")
+                own = {"REDIS_CONSUMER_NAME": name} | clock.environment
                 process = ServiceProcess(f"services.{service}", environment | own, directory)
                 stack.callback(process.kill)
                 process.launch()
-                members[name] = Member(name, process)
+                members[name] = Member(name, process, clock)
         await asyncio.gather(*(member.process.ready(60) for member in members.values()))
         say(f"{len(members)} services are ready")
         yield Whole(size, directory, valkey, postgres, simulator, session, proxies, members, thread)

@@ -12,8 +12,10 @@ from tests.integration.accepting import message_row
 DISPATCHER = "dispatcher-1"
 
 
-def request(message: UUID, number: int = 1, *, endpoint: str = "a", slot: int = 0, seconds: int = 90) -> GateRequest:
-    return GateRequest(message, number, uuid4(), endpoint, slot, seconds)
+def request(
+    message: UUID, number: int = 1, *, endpoint: str = "a", slot: int = 0, seconds: int = 90, gap: float = 0.0
+) -> GateRequest:
+    return GateRequest(message, number, uuid4().hex, endpoint, slot, seconds, gap)
 
 
 async def ask(store: Database, *requests: GateRequest, epoch: int = 1) -> list[str]:

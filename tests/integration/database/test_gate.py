@@ -40,7 +40,7 @@ async def test_a_pass_is_written_down_before_it_is_answered(store: Database) -> 
     message = await accept_message(store)
     begun = await begin(store, message, endpoint="a", slot=3)
     row = await message_row(store, message)
-    assert (row["status"], row["attempt"], row["token"], row["endpoint"]) == ("sending", 1, begun.token, "a")
+    assert (row["status"], row["attempt"], row["token"].hex, row["endpoint"]) == ("sending", 1, begun.token, "a")
     opened = await store.fetchrow("select *, deadline - started_at as open_for from open_attempts")
     assert opened is not None
     assert (opened["message"], opened["number"], opened["slot"]) == (message, 1, 3)
@@ -125,6 +125,37 @@ async def test_a_suspended_endpoint_puts_the_message_back(store: Database) -> No
     await store.execute("select suspend_endpoint('a', 'test')")
     assert await ask(store, request(message)) == ["put_back"]
     assert await ask(store, request(message, endpoint="b")) == ["passed"]
+
+
+async def test_a_gap_holds_a_message_back_while_another_to_the_same_person_is_under_way_or_just_sent(
+    store: Database,
+) -> None:
+    under_way = await begin(store, await accept_message(store), endpoint="a")
+    message = await accept_message(store, lane="bulk")
+    asked = request(message, endpoint="b", gap=60)
+    assert await ask(store, asked) == ["later"]
+    await write(store, sent(under_way))
+    assert await ask(store, asked) == ["later"]
+    assert await open_attempts(store) == 0
+    assert await ask(store, request(message, endpoint="b", gap=0)) == ["passed"]
+
+
+async def test_a_gap_lets_one_of_a_batch_pass_and_says_so_again(store: Database) -> None:
+    first, second = [await accept_message(store, lane="bulk") for _ in range(2)]
+    other = await accept_message(store, phone="15550100002", lane="bulk")
+    batch = [
+        request(first, endpoint="a", gap=60),
+        request(second, endpoint="b", gap=60),
+        request(other, endpoint="c", gap=60),
+    ]
+    assert await ask(store, *batch) == ["passed", "later", "passed"]
+    assert await ask(store, *batch) == ["passed", "later", "passed"], "the reply was lost"
+
+
+async def test_a_gap_that_is_over_lets_the_next_begin(store: Database) -> None:
+    await write(store, sent(await begin(store, await accept_message(store))))
+    await store.execute("update contacts set last_sent_at = last_sent_at - interval '61 s'")
+    assert await ask(store, request(await accept_message(store, lane="bulk"), gap=60)) == ["passed"]
 
 
 async def test_of_two_requests_for_one_message_one_passes(store: Database) -> None:

@@ -28,7 +28,7 @@ GATES = 8
 BATCH = 50
 
 
-async def gate_until_done(store: Database, requests: Sequence[GateRequest]) -> dict[UUID, str]:
+async def gate_until_done(store: Database, requests: Sequence[GateRequest]) -> dict[str, str]:
     """The gate's answer; repeated while it asks for that, as a dispatcher does."""
     while True:
         try:
@@ -254,6 +254,27 @@ async def test_a_repeated_gate_beside_its_first_call_passes_once(store: Database
     first, second = await asyncio.gather(*(gate_until_done(store, requests) for _ in range(2)))
     assert set(first.values()) == set(second.values()) == {"passed"}
     assert await store.fetchval("select count(*) from open_attempts") == 20
+
+
+async def test_two_accounts_never_write_to_one_person_within_the_gap(store: Database) -> None:
+    people = 200
+    campaigns = [await accept_campaign(store, people) for _ in range(3)]
+    passed: Counter[int] = Counter()
+
+    async def through(endpoint: str, messages: Sequence[UUID]) -> None:
+        for begin in range(0, people, 10):
+            batch = [
+                request(message, endpoint=endpoint, slot=begin + place, gap=3600)
+                for place, message in enumerate(messages[begin : begin + 10])
+            ]
+            outcomes = await gate_until_done(store, batch)
+            assert set(outcomes.values()) <= {"passed", "later"}
+            passed.update(begin + place for place, one in enumerate(batch) if outcomes[one.token] == "passed")
+
+    await asyncio.gather(
+        *(through(endpoint, campaign.messages) for endpoint, campaign in zip("abc", campaigns, strict=True))
+    )
+    assert passed == Counter(range(people))
 
 
 async def test_a_gate_planned_on_an_empty_table_is_fast_on_a_full_one(

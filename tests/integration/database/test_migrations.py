@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from shared.endpoints.feedback import Cause, FeedbackState
 from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Receipt, Status, Verdict
 from standalone.embedded_postgres import EmbeddedPostgres
 from tests.servers import ROOT, Database, base_environment, database_of, heal
@@ -130,6 +131,8 @@ async def test_the_lists_in_code_are_those_of_the_checks(connection: asyncpg.Con
         ("messages", "on_unknown"): set(OnUnknown),
         ("messages", "receipt"): set(Receipt),
         ("attempts", "verdict"): set(Verdict),
+        ("account_feedback", "state"): set(FeedbackState),
+        ("account_feedback", "cause"): set(Cause),
     }
     rows = await connection.fetch(
         "select r.relname, a.attname, pg_get_constraintdef(c.oid) as check from pg_constraint c"

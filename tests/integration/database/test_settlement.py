@@ -114,7 +114,7 @@ async def test_a_late_verdict_of_an_earlier_attempt_only_completes_the_history(s
     second = await begin(store, message)
     assert await write(store, failed(first)) == {}
     row = await message_row(store, message)
-    assert (row["status"], row["attempt"], row["token"]) == ("sending", 2, second.token)
+    assert (row["status"], row["attempt"], row["token"].hex) == ("sending", 2, second.token)
     assert await history(store, message) == [(1, "refused")]
 
 

@@ -53,6 +53,27 @@ async def test_all_accounts_are_listed_without_their_logins(two: Client) -> None
     assert "password" not in str(found)
 
 
+async def test_what_feedback_did_is_shown_and_an_operator_may_end_it(two: Client, store: Database) -> None:
+    endpoint, other = known(two)
+    await store.execute("insert into endpoints (id) values ($1), ($2)", endpoint, other)
+    await store.execute(
+        "select change_account_feedback($1, 'normal', null, 'suspended', 'errors', '9 of 10 attempts failed', 3, 60, 1)",
+        endpoint,
+    )
+    found = await shown(two)
+    assert found[other]["feedback"] == {"state": "normal", "since": None, "until": None, "reason": None}
+    item = found[endpoint]
+    assert (item["suspended"], item["suspended_by"]) == (True, "feedback")
+    assert item["suspend_reason"] == item["feedback"]["reason"] == "9 of 10 attempts failed"
+    assert item["feedback"]["until"] > item["feedback"]["since"]
+    message = await accept_message(store)
+    assert await ask(store, request(message, endpoint=endpoint)) == ["put_back"]
+    item = await steer(two, endpoint, "resume")
+    assert (item["suspended"], item["suspended_by"], item["feedback"]["state"]) == (False, None, "trial")
+    assert (item["profile"]["slow_factor"], item["changes"]) == (3, {}), "on trial it is slowed, by no operator"
+    assert (await steer(two, endpoint, "suspend", json={"reason": "mine now"}))["suspended_by"] == "operator"
+
+
 async def test_after_suspend_no_attempt_begins_and_after_resume_it_may_come_back(two: Client, store: Database) -> None:
     endpoint, other = known(two)
     item = await steer(two, endpoint, "suspend", json={"reason": "the phone is lost"})

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.gateway import shapes
-from services.gateway.app_keys import FAILURE_REASONS
+from services.gateway.app_keys import FAILURE_REASONS, QUEUE
 from shared.database.connection import Database
 from shared.database.messages import newest_messages
 from shared.endpoints.identity import endpoint_id
@@ -112,6 +112,26 @@ async def test_a_campaign_says_why_it_waits(client: Client, store: Database, sta
     await store.execute(statement)
     shown = await show(client, campaign.token)
     assert (shown["waiting"], shown["eta"]) == (reason, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({"bulk_capped_until": "4102444800000"}, "all accounts capped until 2100-01-01T00:00:00Z"),
+        ({"breaker": "open"}, "all accounts that it may use are out of service"),
+        ({"bulk_capped_until": "1000"}, None),
+        ({"capped_until": "4102444800000"}, None),
+    ],
+)
+async def test_a_campaign_says_that_its_accounts_wait(
+    client: Client, store: Database, state: dict[str, str], reason: str | None
+) -> None:
+    campaign = await accept_campaign(store, 2)
+    queue = client.server.app[QUEUE]
+    await queue.redis.hset(queue.keys.state(ACCOUNT), mapping=state)
+    shown = await show(client, campaign.token)
+    assert shown["waiting"] == reason
+    assert (shown["eta"] is None) == (reason is not None)
 
 
 async def test_the_messages_of_a_campaign_come_in_pages(client: Client, store: Database) -> None:

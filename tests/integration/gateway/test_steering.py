@@ -117,7 +117,8 @@ async def test_a_message_under_way_is_not_canceled(client: Client, store: Databa
 
 
 async def stopped(client: Client, path: str, **wish: str) -> list[str]:
-    return list((await results(await client.post(path, json=wish), shapes.Stopped))["stopped_lanes"])
+    shape = shapes.Started if path == "/api/start" else shapes.Stopped
+    return list((await results(await client.post(path, json=wish), shape))["stopped_lanes"])
 
 
 async def test_stop_of_everything_and_start(client: Client, store: Database) -> None:
@@ -126,8 +127,8 @@ async def test_stop_of_everything_and_start(client: Client, store: Database) -> 
     assert await stopped(client, "/api/stop", reason="wrong text") == ["bulk", "transactional"]
     assert await store.fetchval("select stop_reason from control") == "wrong text"
     assert await ask(store, request(message)) == ["refused"]
-    found = await results(await client.post("/api/start"), shapes.Stopped)
-    assert found == {"stopped_lanes": [], "reason": None}
+    found = await results(await client.post("/api/start"), shapes.Started)
+    assert found == {"stopped_lanes": [], "reason": None, "confirmed": None}
     assert await store.fetchval("select count(*) from due where enqueued_at is null") == 1
     assert await ask(store, request(message)) == ["passed"]
 
@@ -235,3 +236,14 @@ async def test_a_cancelled_message_never_begins_after_the_acknowledgement(client
         assert await status_of(store, message) == ("canceled" if one else "sending")
     again = [await gate(40 + number, message) for number, message in enumerate(messages)]
     assert not any(again)
+
+
+async def test_a_start_says_that_it_confirms_a_postgres_that_went_back(client: Client, store: Database) -> None:
+    message = await accept_message(store)
+    await store.execute("select stop_after_going_back(7, 500, 'Postgres went back in time')")
+    assert await ask(store, request(message)) == ["refused"]
+    found = await results(await client.post("/api/start"), shapes.Started)
+    assert found["confirmed"].startswith("Postgres went back in time, noticed at ")
+    assert await store.fetchval("select epoch from control") == 7
+    again = await results(await client.post("/api/start"), shapes.Started)
+    assert again["confirmed"] is None

@@ -18,7 +18,7 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 async def attempt(
     store: Database, message: object, endpoint: str, verdict: Verdict, status: Status, **due: float
 ) -> None:
-    request = GateRequest(message, 1, uuid4(), endpoint, 0, 60)  # type: ignore[arg-type]
+    request = GateRequest(message, 1, uuid4().hex, endpoint, 0, 60)  # type: ignore[arg-type]
     assert await gate(store, 1, "dispatcher-1", [request]) == {request.token: "passed"}
     result = AttemptResult(
         request.message, 1, request.token, endpoint, "dispatcher-1", verdict, status, due_seconds=due.get("seconds", 0)

@@ -121,7 +121,7 @@ class AnyOrder:
         self.dispatchers: list[Dispatcher] = []
         self.dead: list[Dispatcher] = []
         self.late: list[Begun] = []
-        self.passed: dict[tuple[UUID, int], UUID] = {}
+        self.passed: dict[tuple[UUID, int], str] = {}
         self.ever_begun: list[Begun] = []
 
     def step(self) -> None:
@@ -293,7 +293,7 @@ class AnyOrder:
                 request = GateRequest(
                     assignment.entry.message,
                     assignment.entry.attempt,
-                    UUID(assignment.token),
+                    assignment.token,
                     assignment.endpoint,
                     assignment.slot_number,
                     3600,
@@ -521,7 +521,7 @@ class AnyOrder:
         assert all(row["slot"] < SLOTS for row in opened)
         assert len({row["message"] for row in opened}) == len(opened), "two attempts of one message are under way"
         for row in opened:
-            assert self.passed[row["message"], row["number"]] == row["token"]
+            assert self.passed[row["message"], row["number"]] == row["token"].hex
 
     async def check_slots(self) -> None:
         keys, redis = self.queue.keys, client(self.queue)

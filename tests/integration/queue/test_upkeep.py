@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.enqueueing import Placement, enqueue, stream_length
 from shared.queue.taking import BreakerChange, Settlement
 from shared.queue.upkeep import (
     RebuiltState,
@@ -131,7 +132,7 @@ async def test_reclaim_puts_entries_of_the_dead_back_and_counts_the_crash(queue:
     dead, living = dispatcher(queue, "a", "b", name="dead"), dispatcher(queue, "a", "b", name="living")
     await put(queue, mine)
     assignment = await take_one(dead)
-    await dead.settle([replace(Settlement(assignment), assignment=replace(assignment, entry_id=""))], NOW)
+    await dead.settle([Settlement(structs.replace(assignment, entry_id=""))], NOW)
     await put(queue, others)
     await take_one(living)
     assert await reclaim(queue, suffix, "dead") == [replace(mine, crashes=1)]
@@ -186,6 +187,34 @@ async def test_forget_waits_for_reclaim_then_leaves_nothing_behind(queue: QueueC
     assert list(await busy(queue)) == ["b/0"]
     assert await rota(queue) == {"a/0": (NOW + 20_000 + PAUSE, NOW + 200_000)}
     assert await beats(queue) == {}
+
+
+async def test_who_leaves_hands_back_what_it_could_not_read(queue: QueueConnection) -> None:
+    await build(queue, ["a/0", "a/1"])
+    leaving = dispatcher(queue, "a", name="leaving")
+    await leaving.beat(NOW)
+    newer = {"v": "999", "m": "0" * 32, "n": "1", "what": "is this"}
+    await queue.ask(
+        "XADD", queue.keys.lane(Lane.TRANSACTIONAL), "*", *(part for pair in newer.items() for part in pair)
+    )
+    assert (await leaving.take(1, NOW)).assignments == []
+    assert await forget(queue, "leaving", None, 0, [":transactional"]) == "OK"
+    assert await consumers(queue, ":transactional") == []
+    # As it was, no crash counted, and there for the next one.
+    stream = queue.keys.lane(Lane.TRANSACTIONAL)
+    [(_, fields)] = await queue.ask("XRANGE", stream, "-", "+")
+    assert fields == newer
+    reply = await queue.ask("XREADGROUP", "GROUP", queue.group, "next", "STREAMS", stream, ">")
+    assert reply, "nobody can take it"
+
+
+async def test_what_is_reclaimed_and_cannot_be_read_is_back_in_its_stream(queue: QueueConnection) -> None:
+    await build(queue, ["a/0"])
+    await queue.ask("XADD", queue.keys.lane(Lane.TRANSACTIONAL), "*", "v", "999", "what", "is this")
+    assert (await dispatcher(queue, "a", name="dead").take(1, NOW)).assignments == []
+    assert await reclaim(queue, ":transactional", "dead") == []
+    assert await stream_length(queue, ":transactional") == 1
+    assert await forget(queue, "dead", NOW, PAUSE, [":transactional"]) == "OK"
 
 
 async def test_who_has_beaten_again_is_not_forgotten(queue: QueueConnection) -> None:

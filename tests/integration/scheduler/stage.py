@@ -162,7 +162,7 @@ class Stage:
         request = GateRequest(
             message=assignment.entry.message,
             number=assignment.entry.attempt,
-            token=UUID(hex=assignment.token),
+            token=assignment.token,
             endpoint=assignment.endpoint,
             slot=assignment.slot_number,
             seconds=seconds,
@@ -175,7 +175,7 @@ class Stage:
         result = AttemptResult(
             message=assignment.entry.message,
             number=assignment.entry.attempt,
-            token=UUID(hex=assignment.token),
+            token=assignment.token,
             endpoint=assignment.endpoint,
             dispatcher="dispatcher-1",
             verdict=verdict,

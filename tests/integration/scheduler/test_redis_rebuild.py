@@ -139,6 +139,12 @@ async def test_a_rebuild_that_failed_is_begun_again_at_once(stage: Stage, monkey
     assert await epoch_is_current(stage.queue, await stage.epoch())
 
 
+async def test_a_rebuild_whose_scheduler_died_at_the_very_end_is_ended_by_another(stage: Stage) -> None:
+    await stage.database.execute("update control set rebuild_started_at = clock_timestamp() - interval '1 hour'")
+    await stage.rebuilder().step()
+    assert await stage.database.fetchval("select rebuild_started_at is null from control"), "nothing is enqueued before"
+
+
 async def test_a_copy_of_the_rate_profile_is_mended(stage: Stage) -> None:
     await stage.database.execute("update control set rate_profile = $1", {"name": "bulk"})
     await stage.rebuilder().step()

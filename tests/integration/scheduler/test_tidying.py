@@ -11,6 +11,7 @@ import pytest
 from services.scheduler.due_messages import DueMessages
 from services.scheduler.media_janitor import MediaJanitor
 from services.scheduler.retention import Retention
+from shared.database.retention import drop_old_partitions, forget_dropped
 from shared.messages import Entry, Lane
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.upkeep import clock_ms
@@ -133,12 +134,7 @@ async def months(stage: Stage) -> set[str]:
 async def test_partitions_are_made_and_old_ones_dropped(stage: Stage) -> None:
     this_month = f"{datetime.now(UTC):%Y_%m}"
     for month, following in (("2024_01", "2024-02-01"), ("2024_02", "2024-03-01")):
-        begins = f"{month.replace('_', '-')}-01"
-        for table in ("messages", "attempts"):
-            await stage.database.execute(
-                f"create table {table}_{month} partition of {table} for values from (uuid_of_time('{begins}Z'))"
-                f" to (uuid_of_time('{following}Z'))"
-            )
+        await old_month(stage, month, following)
     waits = await stage.database.fetchval("select uuid_of_time('2024-02-10Z')")
     gone = await stage.database.fetchval("select uuid_of_time('2024-01-10Z')")
     for message in (waits, gone):
@@ -160,3 +156,54 @@ async def test_partitions_are_made_and_old_ones_dropped(stage: Stage) -> None:
     assert {"2024_02", this_month, "other"} <= await months(stage)
     assert "2024_01" not in await months(stage)
     assert await stage.database.fetchval("select array_agg(message) from whatsapp_ids") == [waits]
+
+
+async def old_month(stage: Stage, month: str, following: str) -> None:
+    for table in ("messages", "attempts"):
+        await stage.database.execute(
+            f"create table {table}_{month} partition of {table}"
+            f" for values from (uuid_of_time('{month.replace('_', '-')}-01Z')) to (uuid_of_time('{following}Z'))"
+        )
+
+
+async def test_a_month_in_use_stays_and_nobody_is_kept_waiting(stage: Stage) -> None:
+    await old_month(stage, "2024_01", "2024-02-01")
+    await old_month(stage, "2024_02", "2024-03-01")
+    retention = Retention(stage.queue, stage.database, 30 * DAY, 2 * DAY)
+    async with stage.database.transaction() as exporting:
+        await exporting.fetchval("select count(*) from messages")
+        # A wait that was given up leaves nobody in line behind it; and it is short, where the connection's would be 2 s.
+        assert await retention.step() == 60.0
+        assert {"2024_01", "2024_02"} <= await months(stage)
+        assert not await stage.database.fetchval(LOCK_WAITERS)
+    assert await retention.step() is None
+    assert not {"2024_01", "2024_02"} & await months(stage)
+    waits = await stage.database.fetch(
+        "select proname, proconfig from pg_proc where proname in ('ensure_partitions', 'drop_old_partitions')"
+    )
+    assert {row["proname"]: row["proconfig"] for row in waits} == {
+        name: ["lock_timeout=100ms"] for name in ("ensure_partitions", "drop_old_partitions")
+    }
+
+
+async def test_what_belonged_to_a_dropped_month_goes_with_it(stage: Stage) -> None:
+    await old_month(stage, "2024_01", "2024-02-01")
+    token, _ = await stage.campaign(2)
+    await stage.database.execute(
+        "update campaigns set finished_at = clock_timestamp(), status = 'finished',"
+        " first_id = uuid_of_time('2024-01-10Z'), last_id = uuid_of_time('2024-01-11Z')"
+    )
+    await stage.database.execute("delete from messages")
+    await stage.database.execute(
+        "insert into whatsapp_ids select 'id ' || n, 'e', uuid_of_time('2024-01-10Z'), n from generate_series(1, 500) n"
+    )
+    await stage.database.execute("insert into whatsapp_ids values ('kept', 'e', uuid_of_time('2024-02-10Z'), 1)")
+    assert await drop_old_partitions(stage.database, DAY) == ["2024_01"]
+    steps = 0
+    while await forget_dropped(stage.database, 100):
+        steps += 1
+    # A block at a time, then the campaign, then the note of the month itself.
+    assert steps > 3
+    assert await stage.database.fetchval("select string_agg(whatsapp_id, ',') from whatsapp_ids") == "kept"
+    for table in ("campaigns", "chunks", "dropped_months"):
+        assert await stage.database.fetchval(f"select count(*) from {table}") == 0, (table, token)  # noqa: S608

@@ -178,6 +178,26 @@ def test_the_estimate_is_the_mean_of_what_happens() -> None:
         assert expected_bulk_gap_ms(profile) == pytest.approx(total / rounds, rel=0.02)
 
 
+@given(profiles(), st.integers(1, 20), counts, st.integers())
+def test_a_slowed_account_pauses_so_many_times_as_long_between_campaign_messages_alone(
+    profile: RateProfile, factor: int, since_break: int, seed: int
+) -> None:
+    slowed = replace(profile, slow_factor=factor)
+    usual, slow = (pause_after(one, Lane.BULK, since_break, random.Random(seed)) for one in (profile, slowed))
+    assert slow.bulk_ready_ms == factor * usual.bulk_ready_ms
+    assert (slow.ready_ms, slow.since_break) == (usual.ready_ms, usual.since_break)
+    usual, slow = (pause_after(one, Lane.TRANSACTIONAL, since_break, random.Random(seed)) for one in (profile, slowed))
+    assert slow == usual, "somebody waits for a text"
+    assert longest_pause(slowed).bulk_ready_ms == factor * longest_pause(profile).bulk_ready_ms
+    assert longest_pause(slowed).ready_ms == longest_pause(profile).ready_ms
+    assert expected_bulk_gap_ms(replace(slowed, typing_min=0, typing_max=0, bulk_typing_min=0, bulk_typing_max=0)) == (
+        pytest.approx(
+            factor
+            * expected_bulk_gap_ms(replace(profile, typing_min=0, typing_max=0, bulk_typing_min=0, bulk_typing_max=0))
+        )
+    )
+
+
 def test_changes() -> None:
     changed = DEFAULT.with_changes({"name": "bulk", "mean": 0, "jitter": 0})
     assert (changed.name, changed.mean, changed.jitter) == ("bulk", 0, 0)

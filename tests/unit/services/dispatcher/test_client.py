@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from aiohttp.payload import BytesPayload
 
 from services.dispatcher.sending import deadline as deadlines
 from services.dispatcher.sending.client import SenderClient, request_seconds
@@ -76,7 +77,8 @@ async def client() -> AsyncIterator[SenderClient]:
 
 
 def request() -> Request:
-    return Request("/send/message", {"Content-Type": "application/json"}, b'{"phone":"15550100001@s.whatsapp.net"}')
+    body = b'{"phone":"15550100001@s.whatsapp.net"}'
+    return Request("/send/message", BytesPayload(body, content_type="application/json"))
 
 
 async def send(client: SenderClient, endpoint: Endpoint, begun_ago: float = 0) -> Answer:

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.payload import BytesPayload
 from aiohttp.test_utils import TestServer
 
 from services.dispatcher.sending import deadline as deadlines
@@ -106,8 +107,8 @@ async def test_json_has_the_fields_as_they_came(sender: tuple[Endpoint, Received
 
 async def test_a_field_that_was_left_out_stays_out() -> None:
     request = request_for(Kind.IMAGE, PHONE, {"image_url": "https://a.example/b.png"}, None, now())
-    assert isinstance(request.body, bytes)
-    assert json.loads(request.body) == {"phone": PHONE, "image_url": "https://a.example/b.png"}
+    assert isinstance(request.body, BytesPayload)
+    assert json.loads(request.body.decode()) == {"phone": PHONE, "image_url": "https://a.example/b.png"}
 
 
 @pytest.mark.parametrize("size", [1, 64 * 1024, 3_000_001])

@@ -31,7 +31,14 @@ def test_every_route_is_described_and_every_description_has_its_route() -> None:
     }
     described = {(method, path) for path, methods in openapi_document()["paths"].items() for method in methods}
     monitors = {
-        ("get", path) for path in ("/health", "/api/statistics", "/api/statistics/stream", "/api/endpoints/stats")
+        ("get", path)
+        for path in (
+            "/health",
+            "/api/statistics",
+            "/api/statistics/stream",
+            "/api/statistics/alerts",
+            "/api/endpoints/stats",
+        )
     }
     assert served | monitors == described
 

@@ -44,6 +44,22 @@ def test_a_store_that_cannot_be_reached_is_down_and_its_address_is_for_callers_w
         assert "10.0.0.7" in finding.detail
 
 
+def test_a_postgres_that_went_back_is_down() -> None:
+    went_back = database_picture(
+        stopped_lanes=["bulk", "transactional"], stop_reason="at beat 12", went_back_at=datetime.now(UTC)
+    )
+    assert parts(seen(database=went_back)) == [("postgres", "down"), ("lanes", "degraded")]
+    [finding] = [one for one in findings(seen(database=went_back)) if one.health is Health.DOWN]
+    assert "POST /api/start" in finding.reason
+    assert finding.detail == "at beat 12"
+
+
+def test_a_postgres_that_may_forget_commits_is_degraded() -> None:
+    observation = seen()
+    observation.durability.figures = "synchronous_commit of Postgres is off"
+    assert parts(observation) == [("postgres", "degraded")]
+
+
 def test_a_redis_that_evicts_is_down() -> None:
     observation = seen()
     observation.policy.figures = "maxmemory-policy of Redis is allkeys-lru"

@@ -48,7 +48,7 @@ def test_an_endpoint_that_sent_failed_and_is_open() -> None:
         "b": endpoint("b", ready_at_ms=NOW + 1500, bulk_ready_at_ms=NOW - 1),
     }
     database = database_picture(suspended={"b": SuspendedEndpoint(datetime.now(UTC), "holidays")})
-    open_one, suspended = endpoint_statistics(seen(queue_picture(endpoints=figures), database), ENDPOINTS)
+    open_one, suspended = endpoint_statistics(seen(queue_picture(endpoints=figures), database), ENDPOINTS, SETTINGS)
     assert open_one["url"] == "http://a.example:3000"
     assert (open_one["messages_sent"], open_one["messages_failed"], open_one["messages_unknown"]) == (6, 2, 2)
     assert open_one["success_rate"] == 75.0
@@ -136,7 +136,7 @@ def test_sums_of_a_busy_moment() -> None:
 def test_an_endpoint_whose_messages_get_no_receipts() -> None:
     observation = seen()
     observation.deliveries.figures = {"a": DeliveryFigures(3, 2, datetime(2026, 9, 1, 10, 15, 5, tzinfo=UTC))}
-    dropping, unheard = endpoint_statistics(observation, ENDPOINTS)
+    dropping, unheard = endpoint_statistics(observation, ENDPOINTS, SETTINGS)
     assert (dropping["undelivered_share"], dropping["undelivered_of"]) == (0.667, 3)
     assert dropping["last_receipt"] == "2026-09-01T10:15:05Z"
     assert (unheard["undelivered_share"], unheard["undelivered_of"], unheard["last_receipt"]) == (None, 0, None)

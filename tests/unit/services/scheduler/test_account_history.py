@@ -39,6 +39,14 @@ def test_bulk(ages: list[int], pause: Pause) -> None:
     assert pause_by_history(BULK, ages) == pause
 
 
+def test_a_slowed_account_is_slow_after_a_loss_too() -> None:
+    slowed = replace(BULK, slow_factor=3)
+    assert pause_by_history(slowed, [1000]) == Pause(4000, 3 * 15_000 - 1000, 1)
+    # Its usual pause of 45 s is no cooldown, though longer than an unslowed one might be.
+    short = replace(slowed, cooldown=40_000)
+    assert pause_by_history(short, [1000, 46_000, 91_000]) == Pause(4000, 3 * (15_000 + 100_000) - 1000, 0)
+
+
 def test_manual_keeps_natural_breaks() -> None:
     assert pause_by_history(MANUAL, [1000, 2000, 3000]) == Pause(4000, 4000, 3)
     assert pause_by_history(MANUAL, [1000, 2000, 3000, 4000]) == Pause(4000, 5000 + 60_000 - 1000, 0)
