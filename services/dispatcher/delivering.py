@@ -125,9 +125,7 @@ class Delivery:
         upload = await self._upload(assignment, message)
         if upload is False:
             return None
-        # One whose dispatcher died has been typed for already, and everything else waits while it is handled alone.
-        suspect = assignment.entry.crashes > 0
-        if not suspect and not await self._typing.type(endpoint, message.phone, assignment.lane):
+        if not await self._typing.type(endpoint, message.phone, assignment.lane):
             return await self.put_back(assignment)
         if boottime() - taken.taken_at > HOLD_LIMIT:
             return await self.put_back(assignment)
