@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 from redis.exceptions import RedisError
 
+from shared.cancellation import end
 from shared.queue.connection import QueueConnection
 
 log = structlog.get_logger()
@@ -35,5 +36,4 @@ async def waking(queue: QueueConnection, woken: asyncio.Event) -> AsyncIterator[
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)

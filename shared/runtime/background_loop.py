@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import Counter
 
+from shared.cancellation import end
 from shared.errors import RebuildNeeded, StoreUnavailable
 
 log = structlog.get_logger()
@@ -66,5 +67,4 @@ class BackgroundLoop:
             self._stop.set()
             done, _ = await asyncio.wait({self._task}, timeout=10)
             if not done:
-                self._task.cancel()
-                await asyncio.gather(self._task, return_exceptions=True)
+                await end(self._task)

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import asyncpg
 
+from shared.cancellation import end
 from shared.database.connection import Database
 from shared.endpoints.identity import endpoint_id
 from shared.messages import Entry, Lane, Status, new_message_ids
@@ -318,5 +319,4 @@ class Stage:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)

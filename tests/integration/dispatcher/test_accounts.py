@@ -246,3 +246,21 @@ async def test_an_account_may_have_a_pace_and_caps_of_its_own(stage: Stage) -> N
     sends = {device: summary["devices"][device]["sends"] for device in ("a", "b", "c")}
     assert (sends["a"] <= 3, sends["b"]) == (True, 1)
     assert sum(sends.values()) == 30
+
+
+async def test_two_accounts_that_reach_for_one_person_at_once_keep_the_gap(stage: Stage) -> None:
+    await stage.build("a", "b")
+    messages = [await stage.accept() for _ in "ab"]
+    for message, device in zip(messages, "ab", strict=True):
+        await stage.enqueue([message], Lane.BULK, device=device)
+    await stage.dispatcher("a", "b", RECIPIENT_GAP="1h")
+
+    async def waits() -> bool:
+        far = "select count(*) from due where due_at > clock_timestamp() + interval '50 minutes'"
+        return bool(await stage.store.fetchval(far) == 1)
+
+    async with stage.promoting():
+        await eventually(waits, "postponing of one")
+        await stage.at_rest()
+    assert sorted([(await stage.row(message))["status"] for message in messages]) == ["queued", "sent"]
+    assert len(await stage.sender.sends()) == 1
