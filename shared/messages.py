@@ -125,6 +125,9 @@ class Refusal(StrEnum):
 
 
 ENTRY_VERSION = "1"
+ALONE_AFTER = 2
+"""Deaths of dispatchers with a message in hand after which it is handled alone. One death accuses nobody: where a node fails,
+hundreds are in hand, and one by one they would hold up everything for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,11 @@ class Entry:
     """Bound because the caller named the endpoint, so it waits for it; otherwise it may be moved."""
     crashes: int = 0
     excluded: tuple[str, ...] = field(default=())
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must be the only one in hand, since it may be what kills."""
+        return self.crashes >= ALONE_AFTER
 
     def fields(self) -> dict[str, str]:
         """The entry as stream fields, the shortest that says it; ``lane`` is the stream's own."""

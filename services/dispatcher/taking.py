@@ -3,8 +3,8 @@
 A sliding window, not batches: each message that ends makes room for the next, and none waits for the slowest of its batch.
 What peek refuses is settled at once, without a pause for the account and before anybody sees "typing…".
 
-A message with which a dispatcher has died before is handled alone, when nothing else is in hand: if it kills again, it takes
-no neighbour with it, and its deaths count against it alone.
+A message with which dispatchers have died twice is handled alone, when nothing else is in hand: if it kills again, it takes
+no neighbour with it, and from then on its deaths count against it.
 """
 
 from __future__ import annotations
@@ -113,9 +113,9 @@ class TakingLoop:
             await self._follow_rate(taken.control_version)
             if taken.assignments:
                 self._count(len(taken.assignments))
-                crowd = [assignment for assignment in taken.assignments if not assignment.entry.crashes]
+                crowd = [assignment for assignment in taken.assignments if not assignment.entry.alone]
                 self._suspects += [
-                    (assignment, taken_at) for assignment in taken.assignments if assignment.entry.crashes
+                    (assignment, taken_at) for assignment in taken.assignments if assignment.entry.alone
                 ]
                 if crowd:
                     self._start(self._peek_and_deliver(crowd, taken_at))

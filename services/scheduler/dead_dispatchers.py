@@ -18,7 +18,7 @@ from services.scheduler.rate_in_force import RateInForce
 from shared.database.attempts import count_crashes, end_unsendable
 from shared.database.connection import Database
 from shared.database.due import mark_moved_on
-from shared.database.quarantine import past_crash_limit
+from shared.database.quarantine import killers
 from shared.database.rebuilding import read_control
 from shared.errors import StoreUnavailable
 from shared.messages import Entry, Status
@@ -144,9 +144,9 @@ class DeadDispatchers:
         messages = sorted({entry.message for entry in entries})
         await count_crashes(self._database, messages)
         await mark_moved_on(self._database, entries)
-        killers = await past_crash_limit(self._database, messages, self._crash_limit)
-        if killers:
-            reason = f"quarantined: more than {self._crash_limit} dispatchers died with it in hand"
-            ended = await end_unsendable(self._database, self._shard, killers, Status.FAILED, reason)
+        found = await killers(self._database, messages, self._crash_limit)
+        if found:
+            reason = f"quarantined: dispatchers died {self._crash_limit} times with nothing else in hand"
+            ended = await end_unsendable(self._database, self._shard, found, Status.FAILED, reason)
             _quarantined.inc(ended)
-            log.error("messages quarantined", messages=[str(message) for message in killers])
+            log.error("messages quarantined", messages=[str(message) for message in found])

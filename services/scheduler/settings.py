@@ -43,7 +43,7 @@ class SchedulerSettings(
         timedelta(minutes=5), description="A message in a dispatcher's hand for so long is given to another"
     )
     crash_limit: int = Field(
-        3, ge=1, description="A message fails for good when more dispatchers than this have died with it in hand"
+        3, ge=1, description="A message fails for good when so many dispatchers have died with nothing else in hand"
     )
     unknown_resend_limit: int = Field(
         3, ge=0, description="Resends of a message whose outcome stays unknown, at most; then it is held"

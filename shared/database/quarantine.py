@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from shared.database.connection import Database, load_statements
+from shared.messages import ALONE_AFTER
 
 _SQL = load_statements("quarantine")
 
 
-async def past_crash_limit(database: Database, messages: Sequence[UUID], limit: int) -> list[UUID]:
-    """Those waiting messages with which more than ``limit`` dispatchers have died. Raises DatabaseUnavailable."""
-    return [row["id"] for row in await database.fetch(_SQL["past_limit"], sorted(messages), limit)]
+async def killers(database: Database, messages: Sequence[UUID], limit: int) -> list[UUID]:
+    """Those waiting messages with which ``limit`` dispatchers have died while they were alone in hand.
+
+    Raises DatabaseUnavailable."""
+    return [row["id"] for row in await database.fetch(_SQL["killers"], sorted(messages), ALONE_AFTER + limit)]

@@ -1,4 +1,4 @@
-"""A message with which a dispatcher has died is handled when nothing else is in hand, and nothing else meanwhile."""
+"""A message with which dispatchers have died twice is handled when nothing else is in hand, and nothing else meanwhile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ async def test_a_suspect_is_alone(stage: Stage) -> None:
     await stage.build()
     messages = [await stage.accept(f"1555010000{number}") for number in range(6)]
     entries = [Entry(message, 1, Lane.TRANSACTIONAL) for message in messages]
-    entries[1] = replace(entries[1], crashes=1)
+    entries[1] = replace(entries[1], crashes=2)
+    entries[2] = replace(entries[2], crashes=1)
     await enqueue(stage.queue, [Placement(entry) for entry in entries])
     await stage.dispatcher()
 
@@ -39,3 +40,4 @@ async def test_a_suspect_is_alone(stage: Stage) -> None:
         if one is not two and one["arrived_at"] < two["finished_at"] and two["arrived_at"] < one["finished_at"]
     ]
     assert overlapping, "the others went side by side, so being alone was not chance"
+    assert any(phone.startswith("15550100002@") for pair in overlapping for phone in pair), "one death accuses nobody"

@@ -128,7 +128,7 @@ async def test_a_message_that_kills_is_quarantined_and_its_neighbour_is_not(stag
     clock = Clock()
     loop = watch(stage, clock)
     await seconds_pass(clock, 20, loop)
-    for number in range(1, 4):
+    for number in range(1, 5):
         taking = stage.taking(f"dispatcher-{number}")
         await taking.beat()
         for assignment in (await taking.take(2)).assignments:
