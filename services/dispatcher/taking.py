@@ -114,9 +114,7 @@ class TakingLoop:
             if taken.assignments:
                 self._count(len(taken.assignments))
                 crowd = [assignment for assignment in taken.assignments if not assignment.entry.alone]
-                self._suspects += [
-                    (assignment, taken_at) for assignment in taken.assignments if assignment.entry.alone
-                ]
+                self._suspects += [(assignment, taken_at) for assignment in taken.assignments if assignment.entry.alone]
                 if crowd:
                     self._start(self._peek_and_deliver(crowd, taken_at))
             else:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Connection = PoolConnectionProxy[asyncpg.Record]
 
 _SQL = Path(__file__).parent / "sql"
-SCHEMA = "0012_cheaper_steps.sql"
+SCHEMA = "0013_months_of_the_batch.sql"
 """The newest migration that the services need; the images do not hold the migrations themselves."""
 _CONNECT_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 15.0
