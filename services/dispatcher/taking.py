@@ -30,8 +30,10 @@ from shared.queue.taking import Assignment, Settlement, Taken, Taking
 
 log = structlog.get_logger()
 _in_hand = Gauge("paceline_messages_in_hand", "Messages between take and settlement")
-_IDLE_WAIT = 0.1
-"""Seconds an idle dispatcher waits at most, in case a wake-up was lost."""
+_IDLE_WAIT = 1.0
+"""Seconds a dispatcher waits at most while there is no entry, in case a wake-up was lost."""
+_WAITING_WAIT = 0.1
+"""Seconds it waits at most while entries wait: another one may give back a slot that can send at once."""
 _GATHER_SECONDS = 0.005
 """Seconds to wait for more room before taking few."""
 _AWAY_WAIT = 0.5
@@ -239,4 +241,4 @@ def _refusal(message: PeekedMessage | None, assignment: Assignment) -> Refusal |
 
 
 def _idle_seconds(taken: Taken) -> float:
-    return _IDLE_WAIT if taken.wait_ms is None else min(_IDLE_WAIT, taken.wait_ms / 1000)
+    return _IDLE_WAIT if taken.wait_ms is None else min(_WAITING_WAIT, taken.wait_ms / 1000)

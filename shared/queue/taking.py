@@ -51,7 +51,7 @@ class Assignment(Struct, frozen=True):
 
 
 class Taken(Struct, frozen=True):
-    """``wait_ms``: when a slot may send next while entries wait; None: nothing is known to wait for."""
+    """``wait_ms``: when a slot may send next while entries wait; None: nothing waits, and whoever adds an entry wakes."""
 
     assignments: list[Assignment]
     wait_ms: int | None

@@ -18,15 +18,16 @@ _PAUSE = 1.0
 
 @asynccontextmanager
 async def waking(queue: QueueConnection, woken: asyncio.Event) -> AsyncIterator[None]:
-    """Sets ``woken`` whenever an entry is added, while the context is open. A wake-up may be lost while Redis is away, so
-    whoever waits also looks by itself now and then."""
+    """Sets ``woken`` whenever an entry is added, while the context is open, and each time that listening begins, for what
+    was added before. A connection that is cut unnoticed loses wake-ups, so whoever waits also looks now and then."""
 
     async def listen() -> None:
         while True:
             try:
-                async with queue.redis.pubsub(ignore_subscribe_messages=True) as channel:
+                async with queue.redis.pubsub() as channel:
                     await channel.subscribe(queue.keys.wake)
                     while True:
+                        # Also what confirms the subscription, since nothing that comes after is lost.
                         if await channel.get_message(timeout=1.0) is not None:
                             woken.set()
             except (RedisError, OSError, TimeoutError):

@@ -22,17 +22,30 @@ if not epoch[1] or epoch[2] ~= string.match(redis.call('INFO', 'server'), 'run_i
     return {'REBUILD'}
 end
 redis.call('HSET', prefix .. ':dispatchers', ARGV[3], now)
-local added = 0
+local slots = {}
 for index = 5, #ARGV do
-    local endpoint = ARGV[index]
     for number = 0, tonumber(ARGV[4]) - 1 do
-        redis.call('ZADD', prefix .. ':named', now, endpoint .. '/' .. number)
+        slots[#slots + 1] = ARGV[index] .. '/' .. number
     end
-    local state = redis.call('HMGET', prefix .. ':state:' .. endpoint, 'breaker', 'ready_at', 'bulk_ready_at')
-    if state[1] ~= 'open' then
-        for number = 0, tonumber(ARGV[4]) - 1 do
-            local slot = endpoint .. '/' .. number
-            if not redis.call('ZSCORE', prefix .. ':busy', slot) and not redis.call('ZSCORE', prefix .. ':rota', slot) then
+end
+
+local added = 0
+-- In parts, since a call of Lua takes some thousand arguments at most.
+for first = 1, #slots, 1000 do
+    local part, named = {}, {}
+    for index = first, math.min(first + 999, #slots) do
+        part[#part + 1] = slots[index]
+        named[#named + 1] = now
+        named[#named + 1] = slots[index]
+    end
+    redis.call('ZADD', prefix .. ':named', unpack(named))
+    local busy = redis.call('ZMSCORE', prefix .. ':busy', unpack(part))
+    local ready = redis.call('ZMSCORE', prefix .. ':rota', unpack(part))
+    for index, slot in ipairs(part) do
+        if not busy[index] and not ready[index] then
+            local endpoint = string.match(slot, '^(.*)/')
+            local state = redis.call('HMGET', prefix .. ':state:' .. endpoint, 'breaker', 'ready_at', 'bulk_ready_at')
+            if state[1] ~= 'open' then
                 local ready_at = math.max(now, tonumber(state[2] or '0'))
                 redis.call('ZADD', prefix .. ':rota', ready_at, slot)
                 redis.call('ZADD', prefix .. ':rota:bulk', math.max(ready_at, tonumber(state[3] or '0')), slot)
@@ -40,5 +53,8 @@ for index = 5, #ARGV do
             end
         end
     end
+end
+if added > 0 then
+    redis.call('PUBLISH', prefix .. ':wake', '1')
 end
 return {'OK', added}

@@ -12,7 +12,7 @@
 --
 -- Returns {'REBUILD'} when Redis does not hold the epoch that it was built for, else
 --   {'OK', epoch, now_ms, next_ms, control_version, assignments, beat}
--- next_ms: when a slot may send next while entries wait, -1 if that is not known. beat: the number that Postgres has at
+-- next_ms: when a slot may send next while entries wait, -1 when nothing waits, since each new entry tells. beat: the number that Postgres has at
 -- least, unless it went back in time. An assignment:
 --   {stream suffix, entry id, slot, token, ready_at, bulk_ready_at, breaker, generation, since_break, fields}
 --
@@ -292,7 +292,8 @@ end
 
 write_slots()
 
-local next_ms = -1
+-- All slots are in hand, or out of service: others may give one back, and tell nobody.
+local next_ms = 100
 if not full() then
     local after = redis.call('ZRANGEBYSCORE', rota, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     local after_bulk = redis.call('ZRANGEBYSCORE', rota_bulk, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)

@@ -45,6 +45,14 @@ async def test_no_entry_leaves_the_rota_alone(queue: QueueConnection) -> None:
     assert list(await rota(queue)) == ["a/0"]
 
 
+async def test_who_finds_nothing_is_told_when_to_look_again(queue: QueueConnection) -> None:
+    await build(queue, ["a/0"])
+    assert (await dispatcher(queue, "a").take(5, NOW)).wait_ms is None, "each new entry wakes"
+    await put(queue, entry(), entry())
+    assert len(await take(dispatcher(queue, "a"))) == 1
+    assert (await dispatcher(queue, "a", name="other").take(5, NOW)).wait_ms == 100, "nobody tells of a slot given back"
+
+
 async def test_no_slot_leaves_the_entry_alone(queue: QueueConnection) -> None:
     await build(queue, {"a/0": (NOW + 700, NOW + 900)})
     await put(queue, entry())
