@@ -275,9 +275,20 @@ def _after_the_acknowledgement(
 
 
 def _overlapping(lines: list[dict[str, Any]]) -> list[str]:
-    return [
-        f"{line['device']}: {line['in_flight']} at {line['arrived_at']:.2f}" for line in lines if line["in_flight"] > 1
-    ]
+    found = []
+    for line in lines:
+        at = line["arrived_at"]
+        if line["in_flight"] > 1:
+            beside = [
+                f"{other['outcome']} of {at - other['arrived_at']:.1f} s before"
+                for other in lines
+                if other is not line and other["device"] == line["device"]
+                if other["arrived_at"] <= at and (other["finished_at"] is None or other["finished_at"] > at)
+            ]
+            found.append(
+                f"{line['device']}: {line['in_flight']} at {at:.2f}, {line['outcome']}, with {', '.join(beside)}"
+            )
+    return found
 
 
 def _gaps(whole: Whole, lines: list[dict[str, Any]]) -> list[tuple[float, str]]:
