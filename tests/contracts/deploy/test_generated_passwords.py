@@ -7,7 +7,7 @@ from dotenv import dotenv_values
 
 from tests.servers import ROOT
 
-PASSWORDS = {"DASHBOARD_PASSWORD", "DATABASE_PASSWORD", "REDIS_PASSWORD"}
+PASSWORDS = {"DASHBOARD_PASSWORD", "DATABASE_PASSWORD", "REDIS_PASSWORD", "WHATSAPP_WEBHOOK_SECRET"}
 
 
 def _generate(file: Path) -> str:
@@ -16,12 +16,12 @@ def _generate(file: Path) -> str:
     return done.stdout
 
 
-def test_a_new_file_holds_three_strong_passwords_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_new_file_holds_strong_passwords_for_its_owner_alone(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     said = _generate(file)
     made = dotenv_values(file)
     assert made.keys() == PASSWORDS
-    assert len({value for value in made.values() if value and len(value) == 32}) == 3
+    assert len({value for value in made.values() if value and len(value) == 32}) == len(PASSWORDS)
     assert file.stat().st_mode & 0o777 == 0o600
     assert not [value for value in made.values() if value and value in said]
 
