@@ -20,12 +20,15 @@ import redis.asyncio
 
 from tests.chaos.fault_injection import Faults
 from tests.chaos.offered_load import Accepted, Record
-from tests.chaos.running_whole import LEAST_GAP, QUEUE, Killed, Whole
+from tests.chaos.running_whole import ATTEMPT_DEADLINE, LEAST_GAP, QUEUE, Killed, Whole
 
 TERMINAL = ("sent", "failed", "unknown", "canceled", "expired", "suppressed")
 START_LIMIT = 5.0
 """Seconds from the gate to the POST, at most; a little more until the sender notes it."""
 _ON_THE_WAY = 1.0
+_GIVEN_UP = ATTEMPT_DEADLINE - START_LIMIT
+"""Seconds after its arrival at which a send's account may send again, though the sender hangs on it: nobody waits so long for
+an answer but a dispatcher that stands still, and an account must not wait for that."""
 _SHOWN = 5
 
 
@@ -279,15 +282,15 @@ def _overlapping(lines: list[dict[str, Any]]) -> list[str]:
     for line in lines:
         at = line["arrived_at"]
         if line["in_flight"] > 1:
-            beside = [
-                f"{other['outcome']} of {at - other['arrived_at']:.1f} s before"
+            others = [
+                other
                 for other in lines
                 if other is not line and other["device"] == line["device"]
                 if other["arrived_at"] <= at and (other["finished_at"] is None or other["finished_at"] > at)
             ]
-            found.append(
-                f"{line['device']}: {line['in_flight']} at {at:.2f}, {line['outcome']}, with {', '.join(beside)}"
-            )
+            if not others or any(at - other["arrived_at"] < _GIVEN_UP for other in others):
+                beside = [f"{other['outcome']} of {at - other['arrived_at']:.1f} s before" for other in others]
+                found.append(f"{line['device']}: {line['in_flight']} at {at:.2f}, with {', '.join(beside)}")
     return found
 
 
@@ -299,6 +302,7 @@ def _gaps(whole: Whole, lines: list[dict[str, Any]]) -> list[tuple[float, str]]:
         for before, after in pairwise(own):
             # The sender goes on with a send whose client has gone; its account's pause has begun before.
             ended = before["arrived_at"] if before["outcome"] == "client-gone" else before["finished_at"]
+            ended = min(ended, before["arrived_at"] + _GIVEN_UP)
             gap = after["arrived_at"] - ended
             found.append((gap, f"{device}: {gap:.3f} s after {before['outcome']} at {after['arrived_at']:.2f}"))
     return found
