@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from uuid import UUID
 
 import aiohttp
@@ -115,9 +114,7 @@ class Delivery:
         comes back; it never leaves the message sent twice, for that is the gate's."""
         assignment, message = taken.assignment, taken.message
         endpoint = self._endpoints[assignment.endpoint]
-        match fit(
-            assignment.entry, endpoint.id, message, self._rate.of(endpoint.id), self._endpoints, datetime.now(UTC)
-        ):
+        match fit(assignment.entry, endpoint.id, message, self._rate.of(endpoint.id), self._endpoints):
             case Elsewhere() as elsewhere:
                 return await self._give_elsewhere(assignment, elsewhere)
             case Later() as later:

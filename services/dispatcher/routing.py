@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 
 from services.dispatcher.quiet_hours import quiet_seconds
 from shared.database.attempts import PeekedMessage
@@ -55,11 +54,10 @@ def fit(
     message: PeekedMessage,
     profile: RateProfile,
     endpoints: Collection[str],
-    now: datetime,
 ) -> Fit:
     """``endpoints``: those of the settings."""
     if entry.lane is Lane.BULK:
-        later = _later(message, profile, now)
+        later = _later(message, profile)
         if later is not None:
             return later
     closed = _closed_to(message)
@@ -90,8 +88,8 @@ def _closed_to(message: PeekedMessage) -> dict[str, float]:
     return {**held, **message.locked_endpoints}
 
 
-def _later(message: PeekedMessage, profile: RateProfile, now: datetime) -> Later | None:
-    quiet = quiet_seconds(message.phone, profile.quiet_from, profile.quiet_until, now)
+def _later(message: PeekedMessage, profile: RateProfile) -> Later | None:
+    quiet = quiet_seconds(message.phone, profile.quiet_from, profile.quiet_until, message.looked_at)
     if quiet > 0:
         return Later(quiet, "quiet hours")
     if profile.recipient_gap and message.seconds_since_last is not None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from pydantic import Field, model_validator
 
+from shared.endpoints.pacing import profile_of
 from shared.runtime.service import ServiceSettings
 from shared.settings import (
     BreakerSettings,
@@ -54,8 +55,7 @@ class DispatcherSettings(
 
     @model_validator(mode="after")
     def _one_slot_while_paced(self) -> DispatcherSettings:
-        paced = self.rate_limit_delay_max or (self.rate_profile == "bulk" and self.rate_delay_mean_ms)
-        if self.endpoint_concurrency > 1 and paced:
+        if self.endpoint_concurrency > 1 and profile_of(self).paced:
             raise ValueError(
                 "ENDPOINT_CONCURRENCY: only 1 goes with pacing; the sender handles one message of an account at a time"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -37,7 +38,7 @@ class PeekedMedia(Struct, frozen=True):
 class PeekedMessage(Struct, frozen=True):
     """All that is needed to send a message, and why it may not be sent, if so. ``talked_to_by``: the endpoints that sent to
     this recipient before, the latest first. ``locked_endpoints`` must not write to this recipient, ``held_endpoints`` to no
-    new one; both with the seconds left."""
+    new one; both with the seconds left. ``looked_at``: when, by Postgres."""
 
     id: UUID
     attempt: int
@@ -51,6 +52,7 @@ class PeekedMessage(Struct, frozen=True):
     content: dict[str, Any]
     media: PeekedMedia | None
     refusal: Refusal | None
+    looked_at: datetime
     talked_to_by: tuple[str, ...] = ()
     seconds_since_last: float | None = None
     locked_endpoints: dict[str, float] = field(default_factory=dict)
@@ -83,6 +85,7 @@ async def peek(database: Database, messages: Sequence[UUID]) -> dict[UUID, Peeke
             if row["filename"] is not None
             else None,
             refusal=_REFUSALS[row["refusal"]],
+            looked_at=row["looked_at"],
             talked_to_by=tuple(row["talked_to_by"] or ()),
             seconds_since_last=row["seconds_since_last"],
             locked_endpoints=row["locked_endpoints"] or {},

@@ -103,6 +103,11 @@ class RateProfile:
         return found
 
     @property
+    def paced(self) -> bool:
+        """Whether an account rests between two messages."""
+        return self.delay_max > 0 or (self.name == "bulk" and self.mean > 0)
+
+    @property
     def typing_most(self) -> int:
         return max(self.typing_max, self.bulk_typing_max)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import aiohttp
 
@@ -21,6 +22,13 @@ PACE = {
     "RATE_LIMIT_DELAY_MIN": "100ms",
     "RATE_LIMIT_DELAY_MAX": "100ms",
 }
+BRITISH = [f"44770090000{number}" for number in range(10)]
+"""Recipients in one time zone, where it will be quiet soon."""
+
+
+def _quiet_by_a_clock_that_is_ahead() -> str:
+    now = datetime.now(ZoneInfo("Europe/London"))
+    return f"{now + timedelta(minutes=20):%H:%M}-{now + timedelta(minutes=100):%H:%M}"
 
 
 async def test_wall_clocks_decide_nothing(paceline: MakePaceline, truth: Truth, tmp_path: Path) -> None:
@@ -28,14 +36,19 @@ async def test_wall_clocks_decide_nothing(paceline: MakePaceline, truth: Truth, 
     behind = WallClock(tmp_path / "behind.clock", -HOUR)
     # Gateway, monitor, scheduler and one dispatcher are ahead; the other dispatcher is behind, the sender right.
     whole = await paceline(
-        devices=2, DISPATCHER_DEAD_AFTER=DEAD_AFTER, RETRY_BASE_DELAY="1s", **PACE, **ahead.environment
+        devices=2,
+        DISPATCHER_DEAD_AFTER=DEAD_AFTER,
+        RETRY_BASE_DELAY="1s",
+        QUIET_HOURS=_quiet_by_a_clock_that_is_ahead(),
+        **PACE,
+        **ahead.environment,
     )
     await whole.add_dispatcher(**behind.environment)
     said = (await whole.call("GET", "/api/statistics"))["timestamp"]
     assert datetime.fromisoformat(said) > datetime.now(UTC) + timedelta(minutes=50), "the clock is not moved"
 
     await whole.simulate("PUT", "mood", json={"mood": "500", "rate": 0.2, "seed": 1})
-    body = {"phone": phones(RECIPIENTS), "message": "hello"}
+    body = {"phone": [*phones(RECIPIENTS - len(BRITISH)), *BRITISH], "message": "hello"}
     token = (await whole.call("POST", "/api/send/message", 202, json=body))["campaign_token"]
     single = await text(whole, "15550109001")
 

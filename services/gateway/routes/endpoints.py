@@ -67,14 +67,14 @@ async def reset_breaker(request: web.Request) -> web.Response:
 async def change_rate_profile(request: web.Request) -> web.Response:
     endpoint = _named(request)
     asked = await read_json_object(request)
-    defaults = request.app[DEFAULT_PROFILE]
+    defaults, slots = request.app[DEFAULT_PROFILE], request.app[SETTINGS].endpoint_concurrency
 
     def change(before: dict[str, Any], for_all: dict[str, Any]) -> dict[str, Any]:
         usual = with_changes(defaults, for_all)
         # A null gives the value back to the common profile; one that was never there is wrong all the same.
         with_changes(usual, {name: getattr(usual, name, value) for name, value in asked.items() if value is None})
         after = {name: value for name, value in (before | asked).items() if value is not None}
-        with_changes(usual, after)
+        with_changes(usual, after, slots)
         return after
 
     changes = await update_endpoint(request.app[DATABASE], endpoint, change)

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from services.gateway.app_keys import DATABASE, DEFAULT_PROFILE, QUEUE
+from services.gateway.app_keys import DATABASE, DEFAULT_PROFILE, QUEUE, SETTINGS
 from services.gateway.intake.bodies import read_json_object
 from shared.database.rate_profile import published_form, read_changes, read_published, update_changes
 from shared.endpoints.pacing import RateProfile, expected_bulk_gap_ms
@@ -26,13 +26,16 @@ log = structlog.get_logger()
 _FOLLOW_INTERVAL = 10.0
 
 
-def with_changes(defaults: RateProfile, changes: dict[str, Any]) -> RateProfile:
-    """Raises InvalidInput, which names the field."""
+def with_changes(defaults: RateProfile, changes: dict[str, Any], slots: int = 1) -> RateProfile:
+    """``slots``: messages that an account may have in hand. Raises InvalidInput, which names the field."""
     try:
-        return defaults.with_changes(changes)
+        changed = defaults.with_changes(changes)
     except ValueError as error:
         field, _, reason = str(error).partition(": ")
         raise InvalidInput((field, reason)) from None
+    if slots > 1 and changed.paced:
+        raise InvalidInput(("ENDPOINT_CONCURRENCY", f"only 1 goes with pacing, and {slots} is set"))
+    return changed
 
 
 async def profile_in_force(app: web.Application) -> RateProfile:
@@ -68,10 +71,11 @@ async def change_rate_profile(request: web.Request) -> web.Response:
     asked = await read_json_object(request, required=True)
     defaults = request.app[DEFAULT_PROFILE]
     default_values = asdict(defaults)
+    slots = request.app[SETTINGS].endpoint_concurrency
 
     def change(before: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
         after = before | {name: default_values.get(name) if value is None else value for name, value in asked.items()}
-        usual = with_changes(defaults, after)
+        usual = with_changes(defaults, after, slots)
         for endpoint, of_endpoint in published.get(ENDPOINTS, {}).items():
             try:
                 usual.with_changes(of_endpoint)

@@ -2,7 +2,7 @@
 -- What the gate will ask, before anybody sees "typing", with all that is needed to send.
 select m.id, m.attempt, m.status, m.kind, m.phone, m.campaign, m.tries_used, m.crashes, m.on_unknown,
     coalesce(m.content, c.content) as content, coalesce(m.media, c.media) as media, s.refusal,
-    f.filename, f.content_type, f.size,
+    f.filename, f.content_type, f.size, clock_timestamp() as looked_at,
     t.endpoints as talked_to_by,
     extract(epoch from clock_timestamp() - t.last_sent_at)::float8 as seconds_since_last,
     l.locked as locked_endpoints,

@@ -165,3 +165,16 @@ async def test_the_common_pace_must_go_with_those_of_single_accounts(two: Client
     await results(await put_profile(two, endpoint, delay_min=None), shapes.EndpointItem)
     response = await two.put("/api/rate-profile", json={"delay_min": 1000, "delay_max": 3000})
     await results(response, shapes.RateProfileAnswer)
+
+
+async def test_a_pace_goes_with_one_message_at_a_time_alone(start_gateway: StartGateway) -> None:
+    client = await start_gateway(
+        endpoint_concurrency=2, rate_profile="manual", rate_limit_delay_min="0s", rate_limit_delay_max="0s"
+    )
+    [endpoint] = known(client)
+    for changes in ({"delay_max": 1000}, {"name": "bulk"}):
+        response = await client.put("/api/rate-profile", json=changes)
+        assert await refused_fields(response, 400) == ["ENDPOINT_CONCURRENCY"]
+        assert await refused_fields(await put_profile(client, endpoint, **changes), 400) == ["ENDPOINT_CONCURRENCY"]
+    await results(await client.put("/api/rate-profile", json={"daily_cap": 5}), shapes.RateProfileAnswer)
+    await results(await put_profile(client, endpoint, name="bulk", mean=0, jitter=0), shapes.EndpointItem)

@@ -27,14 +27,15 @@ BULK = replace(ENTRY, lane=Lane.BULK)
 def message(**fields: Any) -> PeekedMessage:
     return PeekedMessage(
         id=UUID(int=1), attempt=0, status=Status.QUEUED, kind=Kind.MESSAGE, phone="447700900001", campaign=None,
-        tries_used=0, crashes=0, on_unknown=OnUnknown.HOLD, content={}, media=None, refusal=None, **fields,
+        tries_used=0, crashes=0, on_unknown=OnUnknown.HOLD, content={}, media=None, refusal=None,
+        **{"looked_at": NOON, **fields},
     )  # fmt: skip
 
 
 def judge(
     entry: Entry = ENTRY, endpoint: str = "a", now: datetime = NOON, profile: Any = PROFILE, **fields: Any
 ) -> Any:
-    return fit(entry, endpoint, message(**fields), profile, ACCOUNTS, now)
+    return fit(entry, endpoint, message(looked_at=now, **fields), profile, ACCOUNTS)
 
 
 def test_a_stranger_goes_through_whoever_is_next() -> None:
