@@ -18,6 +18,8 @@ from shared.database.connection import Database
 from shared.database.unanswered import UnknownOutcome, claim_checks, decide, find_unanswered, known_ids
 from shared.endpoints.gowa import EndpointUnreachable, sent_messages
 from shared.endpoints.identity import Endpoint
+from shared.messages import Status
+from shared.observability.metrics import possible_duplicates
 
 log = structlog.get_logger()
 _found = Counter("paceline_unanswered_attempts_total", "Attempts that passed their deadline without a verdict")
@@ -95,4 +97,6 @@ class UnknownOutcomes:
         # None: it was decided meanwhile, or a message with the same text took this id; then it is looked up again.
         if status is not None:
             _decided.labels(status.value).inc()
+            if status is Status.RETRYING:
+                possible_duplicates.inc()
             log.info("outcome decided", message=str(outcome.message), status=status.value, reason=reason)

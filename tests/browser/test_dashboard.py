@@ -109,11 +109,12 @@ async def test_a_campaign_is_paused_resumed_and_cancelled(watched: Watched, stor
     await expect(row.locator("h2")).to_have_text("<img src=x onerror=alert(1)>")
     assert await row.locator("img").count() == 0
     await store.execute(
-        "insert into campaign_counts (campaign, shard, sent, failed) values ($1, 0, 2, 1), ($1, 1, 1, 0)",
+        "insert into campaign_counts (campaign, shard, sent, failed, possible_duplicates)"
+        " values ($1, 0, 2, 1, 0), ($1, 1, 1, 0, 1)",
         campaign.token,
     )
     await expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "50.0")
-    await expect(row).to_contain_text("3 sent · 1 failed · 4 to go")
+    await expect(row).to_contain_text("3 sent · 1 failed · 4 to go · 1 maybe twice")
 
     await row.get_by_role("button", name="Pause").click()
     await expect(row.locator(".badge")).to_have_text("paused")

@@ -47,6 +47,7 @@ from shared.database.unknown import resolve_campaign as resolve_unknown_of
 from shared.endpoints.pacing import expected_bulk_gap_ms
 from shared.errors import QueueUnavailable
 from shared.messages import CampaignStatus, Lane
+from shared.observability.metrics import possible_duplicates
 from shared.queue.upkeep import clock_ms, endpoint_states
 from shared.runtime.envelope import ApiError, success
 
@@ -228,6 +229,8 @@ async def resolve(request: web.Request) -> web.Response:
         resolved = await resolve_unknown_of(request.app[DATABASE], token, resolution, wish.reason, request.app[SHARD])
     if resolved is None:
         raise not_found("campaign")
+    if resolution is Resolution.RESEND:
+        possible_duplicates.inc(resolved)
     log.info(
         "campaign resolved",
         campaign=str(token),

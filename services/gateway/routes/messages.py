@@ -25,6 +25,7 @@ from services.gateway.shapes import ResolveRequest
 from shared.database.messages import MessagePage, Row, cancel_message, message_with_attempts, newest_messages
 from shared.database.unknown import CampaignCanceled, MediaGone, Resolution, resolve_message, unknown_messages
 from shared.messages import Status
+from shared.observability.metrics import possible_duplicates
 from shared.runtime.envelope import ApiError, success
 
 log = structlog.get_logger()
@@ -137,5 +138,7 @@ async def resolve(request: web.Request) -> web.Response:
     if not changed and status != resolution.value:
         raise ApiError(409, "NOT_UNKNOWN", f"the message is {status}; only one that is unknown can be resolved")
     if changed:
+        if resolution is Resolution.RESEND:
+            possible_duplicates.inc()
         log.info("message resolved", message=str(message), resolution=resolution.value, client=request.remote)
     return success(f"The message is {status}", {"message_id": str(message), "status": status.value})

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.gateway import shapes
 from shared.database.connection import Database
@@ -87,7 +88,9 @@ async def test_a_finished_campaign_runs_again_for_what_is_resent(client: Client,
     for message, reason in zip(campaign.messages, ["a", "b", "a"], strict=True):
         await make_unknown(store, message, reason)
     assert await store.fetchval("select finish_campaign($1)", campaign.token)
+    before = REGISTRY.get_sample_value("paceline_possible_duplicates_total") or 0
     found = await resolve(client, f"campaigns/{campaign.token}", "resend", reason="a")
+    assert REGISTRY.get_sample_value("paceline_possible_duplicates_total") == before + 2
     assert found == {"campaign_token": str(campaign.token), "resolved": 2}
     shown = await results(await client.get(f"/api/campaigns/{campaign.token}"), shapes.Campaign)
     assert (shown["status"], shown["possible_duplicates"], shown["finished_at"]) == ("running", 2, None)

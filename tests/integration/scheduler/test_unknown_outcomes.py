@@ -9,6 +9,7 @@ from uuid import UUID
 
 import aiohttp
 import pytest
+from prometheus_client import REGISTRY
 
 from services.scheduler.unknown_outcomes import UnknownOutcomes
 from services.scheduler.unqueued_messages import UnqueuedMessages
@@ -111,8 +112,10 @@ async def test_not_in_storage_the_caller_decided(
 ) -> None:
     message = await stage.message(on_unknown=on_unknown)
     await lose_answer(stage, message)
+    before = REGISTRY.get_sample_value("paceline_possible_duplicates_total") or 0
     await checker(stage, session).step()
     assert await stage.status(message) == status
+    assert REGISTRY.get_sample_value("paceline_possible_duplicates_total") == before + (on_unknown == "resend")
     await UnqueuedMessages(stage.queue, stage.database, 1000).step()
     entries = [(entry.message, entry.attempt) for entry in await stage.entries(":transactional")]
     assert entries == ([(message, 2)] if on_unknown == "resend" else [])

@@ -136,6 +136,7 @@ export class Campaigns {
     if (waiting(campaign)) parts.push(`${whole(waiting(campaign))} to go`);
     if (campaign.receipts?.delivered) parts.push(`${whole(campaign.receipts.delivered)} delivered`);
     if (campaign.receipts?.read) parts.push(`${whole(campaign.receipts.read)} read`);
+    if (campaign.possible_duplicates) parts.push(`${whole(campaign.possible_duplicates)} maybe twice`);
     setText(counts, parts.join(" · "));
   }
 
