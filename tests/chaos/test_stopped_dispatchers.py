@@ -10,6 +10,8 @@ from tests.chaos.fault_proxy import Direction, FaultProxy
 from tests.servers import redis_client
 from tests.stories.conftest import phones, until
 
+LEASE_OVER = 150.0
+"""Seconds in which a slot's lease (95 s with the shortest timeouts) and the time of a stuck message have ended for certain."""
 TYPING = {
     "TYPING_DELAY_MIN": "1s",
     "TYPING_DELAY_MAX": "1s",
@@ -92,4 +94,34 @@ async def test_stopped_until_it_is_dead_it_disturbs_nobody_when_it_wakes(
     with redis_client(redis_server) as client:
         slots = [client.zcard(f"{{{queue_name}}}:{name}") for name in ("rota", "busy")]
     assert sum(slots) == 1, "an account has one slot, wherever it is"
+    await whole.judge()
+
+
+async def test_stopped_for_longer_than_every_lease_it_sends_nothing_when_it_wakes(
+    paceline: MakePaceline, redis_server: EmbeddedValkey, queue_name: str, truth: Truth
+) -> None:
+    """Nobody takes it for dead: the lease of its slot ends by itself, and its entry is taken back as stuck."""
+    shortest = {"WHATSAPP_MEDIA_TIMEOUT": "5s", "STUCK_MESSAGE_TIMEOUT": "95s"}
+    whole = await paceline(devices=1, dispatchers=0, DISPATCHER_DEAD_AFTER="1h", **shortest)
+    stopped = await whole.add_dispatcher(**TYPING)
+    first = await text(whole)
+    await typing_shown(whole)
+    stopped.pause()
+    await whole.add_dispatcher()
+
+    async def sent() -> bool:
+        return bool((await whole.message(first))["status"] == "sent")
+
+    await until(sent, "the stopped one's message is sent by the other", LEASE_OVER)
+    stopped.resume()
+    await whole.message_in(await text(whole, "15550100002"), "sent")
+
+    async def gave_up() -> bool:
+        with redis_client(redis_server) as client:
+            keys = f"{{{queue_name}}}"
+            return bool(client.zcard(f"{keys}:rota") == 1 and not client.zcard(f"{keys}:busy"))
+
+    await until(gave_up, "the account's slot is in the rota once")
+    assert len([send for send in await whole.sends() if "15550100001" in send["phone"]]) == 1
+    assert await truth.value("select count(*) from attempts where message = $1", first) == 1
     await whole.judge()
