@@ -173,10 +173,8 @@ async def judge(whole: Whole, record: Record, faults: Faults) -> Judgement:
     result.note("  possible duplicates, flagged", sum(message.possible_duplicate for message in messages.values()))
     result.must_be_none("unexplained sends", _unexplained(messages, sends))
     result.must_be_none("taken, but said to have failed", _denied(messages, sends))
-    result.note("pauses and cancels acknowledged", dict(record.acknowledged) or "none")
-    result.must_be_none(
-        "begun after an acknowledged pause or cancel", _after_the_acknowledgement(record, messages, sends)
-    )
+    result.note("pauses, cancels, opt-outs and stops acknowledged", dict(record.acknowledged) or "none")
+    result.must_be_none("begun after such an acknowledgement", _after_the_acknowledgement(record, messages, sends))
     result.must_be_none("overlapping sends of an account", _overlapping(lines))
     result.note("max in flight per account", max((line["in_flight"] for line in lines), default=0))
     result.must_be_none("pauses of an account cut short", _short_gaps(whole, lines))
@@ -261,10 +259,11 @@ def _denied(messages: dict[str, Message], sends: dict[str, list[dict[str, Any]]]
 def _after_the_acknowledgement(
     record: Record, messages: dict[str, Message], sends: dict[str, list[dict[str, Any]]]
 ) -> list[str]:
-    """Attempts that began, or sends that arrived later than START_LIMIT allows, between a pause or cancel and its end."""
+    """Attempts that began, or sends that arrived later than START_LIMIT allows, between an acknowledgement and its end."""
     found = []
     for phone, accepted in _accepted_by_phone(record).items():
-        for begun, ended in accepted.forbidden:
+        stopped = record.stopped if messages[phone].campaign else []
+        for begun, ended in [*accepted.forbidden, *stopped]:
             # An attempt that was given up before anything was written has not begun.
             starts = [at for at, verdict, _ in messages[phone].attempts if verdict != "not_sent" and begun < at < ended]
             arrivals = [

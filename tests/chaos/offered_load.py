@@ -1,4 +1,5 @@
-"""A client that offers single sends and campaigns, pauses, resumes and cancels some, and remembers every answer it got.
+"""A client that offers single sends and campaigns, pauses, resumes and cancels some, has recipients opt out, stops all
+campaigns now and then, and remembers every answer it got.
 
 What it got a 2xx for is what the judge holds Paceline to. Calls alternate between the gateways, as behind a balancer that
 does not look whether they live.
@@ -29,6 +30,8 @@ _RESEND_SHARE = 0.2
 _IMAGE_SHARE = 0.15
 _CAREFUL_SHARE = 0.5
 _REPEATS = 8
+_STOP_INTERVAL = 20.0
+"""Seconds between two stops of all campaigns."""
 
 
 @dataclass(slots=True)
@@ -44,13 +47,15 @@ class Accepted:
 
 @dataclass(slots=True)
 class Record:
-    """All answers. ``refused``: (begun, ended, status or 0 for none) of calls without a 2xx or 4xx."""
+    """All answers. ``refused``: (begun, ended, status or 0 for none) of calls without a 2xx or 4xx. ``stopped``: as
+    ``forbidden``, for all campaigns."""
 
     offered: int = 0
     singles: dict[str, Accepted] = field(default_factory=dict)
     campaigns: dict[str, Accepted] = field(default_factory=dict)
     refused: list[tuple[float, float, int]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    stopped: list[tuple[float, float]] = field(default_factory=list)
     acknowledged: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
 
@@ -98,6 +103,7 @@ class Client:
         headers = {"Authorization": aiohttp.encode_basic_auth(*LOGIN)}
         async with aiohttp.ClientSession(headers=headers, timeout=timeout) as self._session:
             offers = asyncio.create_task(self._offer())
+            self._start(self._stop_and_start())
             try:
                 yield self
             finally:
@@ -131,11 +137,11 @@ class Client:
         except TimeoutError:
             return
 
-    async def _call(self, path: str, **options: Any) -> tuple[int, Any]:
+    async def _call(self, path: str, method: str = "POST", **options: Any) -> tuple[int, Any]:
         """Status and results; (0, None) when there was no answer."""
         begun = time.time()
         try:
-            async with self._session.post(next(self._gateways) + path, **options) as response:
+            async with self._session.request(method, next(self._gateways) + path, **options) as response:
                 status, body = response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             status, body = 0, b""
@@ -175,7 +181,7 @@ class Client:
     async def _single(self) -> None:
         phones = self._recipients(1)
         on_unknown = "resend" if self._chance.random() < _RESEND_SHARE else "hold"
-        cancels = self._chance.random() < 0.04
+        cancels, opts_out = self._chance.random() < 0.04, self._chance.random() < 0.04
         results = await self._send(phones, on_unknown)
         if results is None:
             return
@@ -185,6 +191,10 @@ class Client:
             status, _ = await self._call(f"/api/messages/{accepted.token}/cancel")
             if status == 200:
                 self._forbid(accepted, "cancel")
+        if opts_out:
+            status, _ = await self._call(f"/api/optouts/{phones[0]}", "PUT", json={"scope": "all"})
+            if status == 200:
+                self._forbid(accepted, "opt-out")
 
     async def _campaign(self, size: int) -> None:
         phones = self._recipients(size)
@@ -202,6 +212,22 @@ class Client:
             status, _ = await self._call(f"/api/campaigns/{accepted.token}/cancel")
             if status == 200:
                 self._forbid(accepted, "cancel")
+
+    async def _stop_and_start(self) -> None:
+        """Stops all campaigns for a moment, now and then."""
+        while not self._ending.is_set():
+            await self._sleep(_STOP_INTERVAL)
+            status, _ = await self._call("/api/stop", json={"lane": "bulk", "reason": "chaos"})
+            since = time.time()
+            await self._sleep(1)
+            until = time.time()
+            if status == 200:
+                self.record.acknowledged["stop"] += 1
+                self.record.stopped.append((since, until))
+            status = 0
+            while status != 200:
+                status, _ = await self._call("/api/start", json={"lane": "bulk"})
+                await asyncio.sleep(0.2)
 
     def _forbid(self, accepted: Accepted, what: str) -> None:
         self.record.acknowledged[what] += 1
