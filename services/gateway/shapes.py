@@ -137,7 +137,7 @@ OPTIONS = frozenset({"reference", "endpoint", "on_unknown", "send_at", "expires_
 class RetryRequest(Request):
     """Which failed messages to send again; all when empty."""
 
-    reason: str | None = Field(None, description="Only those that failed with exactly this reason")
+    reason: Text | None = Field(None, description="Only those that failed with exactly this reason")
     chunks: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=100_000)] | None = Field(
         None, description="Only those in these chunks"
     )
@@ -150,7 +150,7 @@ class ResolveRequest(Request):
 
 
 class ResolveCampaignRequest(ResolveRequest):
-    reason: str | None = Field(None, description="Only those that are unknown for exactly this reason")
+    reason: Text | None = Field(None, description="Only those that are unknown for exactly this reason")
 
 
 class StopRequest(Request):

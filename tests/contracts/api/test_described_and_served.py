@@ -36,13 +36,23 @@ CHECKS = [
     unsupported_method,
 ]
 # Every request carries the login; who gets in without one is for the tests of access. The routes of the monitor are answered
-# by another service under the same address.
-DOCUMENT = schemathesis.openapi.from_dict(openapi_document() | {"security": []}).exclude(tag="Monitor")
+# by another service under the same address. A stream does not end, so what it says is for the tests of the monitor.
+DOCUMENT = schemathesis.openapi.from_dict(openapi_document() | {"security": []})
+OF_GATEWAY = DOCUMENT.exclude(tag="Monitor")
+OF_MONITOR = DOCUMENT.include(tag="Monitor").exclude(path="/api/statistics/stream")
+MANY = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 
 
 @dataclass(frozen=True)
 class Served:
-    url: str
+    gateway: str
+    monitor: str
     login: tuple[str, str]
 
 
@@ -53,7 +63,7 @@ async def served(
     redis_server: EmbeddedValkey,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Served]:
-    """A gateway as a process, with a database of its own."""
+    """A gateway and a monitor as processes, with a database of their own."""
     heal(postgres_server)
     heal(redis_server)
     name = f"test_{secrets.token_hex(6)}"
@@ -72,24 +82,28 @@ async def served(
         "DASHBOARD_PASSWORD": login[1],
         "FILE_STORAGE_ROOT": str(directory / "uploads"),
     }
-    service = ServiceProcess("services.gateway", environment, directory)
-    service.launch()
+    gateway, monitor = (ServiceProcess(f"services.{name}", environment, directory) for name in ("gateway", "monitor"))
     try:
-        await service.ready()
-        yield Served(service.url, login)
+        for service in (gateway, monitor):
+            service.launch()
+            await service.ready()
+        yield Served(gateway.url, monitor.url, login)
     finally:
-        service.kill()
-        print(service.process.log_tail(5))
+        for service in (gateway, monitor):
+            service.kill()
+            print(service.process.log_tail(5))
         postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@DOCUMENT.parametrize()
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+@OF_GATEWAY.parametrize()
+@MANY
 def test_what_is_asked_gets_a_described_answer(case: schemathesis.Case, served: Served) -> None:
-    case.call_and_validate(base_url=served.url, auth=served.login, checks=CHECKS, timeout=30)
+    case.call_and_validate(base_url=served.gateway, auth=served.login, checks=CHECKS, timeout=30)
+
+
+@OF_MONITOR.parametrize()
+@MANY
+def test_so_it_does_from_the_monitor(case: schemathesis.Case, served: Served) -> None:
+    # That nobody sends is health that is bad and described, a 503; any other error of ours is not described.
+    checks = [check for check in CHECKS if check is not not_a_server_error]
+    case.call_and_validate(base_url=served.monitor, auth=served.login, checks=checks, timeout=30)

@@ -203,3 +203,13 @@ async def test_what_is_no_decision(gateway: Client, of: str) -> None:
     assert await refused_fields(await gateway.post(path, json={"as": "sent", "resolution": "sent"}), 400) == [
         "resolution"
     ]
+
+
+@pytest.mark.parametrize("path", ["retry", "resolve"])
+async def test_a_reason_that_nothing_can_have_fits_nothing(client: Client, store: Database, path: str) -> None:
+    campaign = await accept_campaign(store, 1)
+    await make_unknown(store, campaign.messages[0], "a")
+    wish = {"reason": "a\0b"} | ({"as": "sent"} if path == "resolve" else {})
+    response = await client.post(f"/api/campaigns/{campaign.token}/{path}", json=wish)
+    assert response.status == 200, await response.text()
+    assert await store.fetchval("select status from messages") == "unknown"
