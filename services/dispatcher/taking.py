@@ -80,6 +80,7 @@ class TakingLoop:
         self._lost_take_at = float("-inf")
         self._take_back_at = 0.0
         self._suspects: deque[tuple[Assignment, float]] = deque()
+        self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
         """Until the service stops; then waits for what is in hand."""
@@ -178,7 +179,7 @@ class TakingLoop:
             self._room.set()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
