@@ -3,8 +3,8 @@
 A sliding window, not batches: each message that ends makes room for the next, and none waits for the slowest of its batch.
 What peek refuses is settled at once, without a pause for the account and before anybody sees "typing…".
 
-A message with which dispatchers have died twice is handled alone, when nothing else is in hand: if it kills again, it takes
-no neighbour with it, and from then on its deaths count against it.
+A message with which dispatchers have died twice is handled alone, when nothing else is in hand, no other such message
+either: if it kills again, it takes no neighbour with it, and from then on its deaths count against it.
 """
 
 from __future__ import annotations
@@ -158,6 +158,7 @@ class TakingLoop:
             return
 
     async def _handle_alone(self, suspect: Assignment, taken_at: float) -> None:
+        await self._put_back_suspects()
         await self._all_ended()
         self._start(self._peek_and_deliver([suspect], taken_at))
         await self._all_ended()
@@ -166,9 +167,15 @@ class TakingLoop:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _put_back_suspects(self) -> None:
+        """Those that wait here: a death is counted on all that is in hand, and would quarantine them beside the killer."""
+        others = [suspect for suspect, _ in self._suspects]
+        self._suspects.clear()
+        await asyncio.gather(*(self._delivery.put_back(suspect) for suspect in others))
+        self._count(-len(others))
+
     async def _finish(self) -> None:
-        for suspect, _ in self._suspects:
-            await self._delivery.put_back(suspect)
+        await self._put_back_suspects()
         await self._all_ended()
 
     def _count(self, change: int) -> None:

@@ -82,6 +82,41 @@ async def test_two_campaigns_go_side_by_side_and_one_is_cancelled(
     await whole.judge()
 
 
+async def test_a_stopped_lane_stands_still_and_goes_on(paceline: Callable[..., Awaitable[Paceline]]) -> None:
+    whole = await paceline(devices=3, dispatchers=2, BULK_CHUNK_SIZE="50", FEED_HIGH_WATER="60")
+    wanted = phones(300)
+    accepted = await whole.call("POST", "/api/send/message", 202, json={"phone": wanted, "message": "news"})
+    token = accepted["campaign_token"]
+    await whole.message_of_campaign(token, "sent")
+    stopped = await whole.call("POST", "/api/stop", json={"lane": "bulk", "reason": "a look at the text"})
+    assert stopped["stopped_lanes"] == ["bulk"]
+    await until(lambda: _nothing_in_flight(whole, token), "attempts under way end")
+    at_stop = len(await whole.sends())
+    assert at_stop < 300
+    for number in range(10):
+        code = {"phone": f"1555010990{number}", "message": "code"}
+        await whole.message_in((await whole.call("POST", "/api/send/message", 202, json=code))["message_id"], "sent")
+    assert len(await whole.sends()) == at_stop + 10, "the texts went out, and nothing of the campaign"
+    assert (await whole.campaign(token))["status"] == "running"
+
+    # And nothing at all.
+    stopped = await whole.call("POST", "/api/stop", json={"reason": "an inspection"})
+    assert sorted(stopped["stopped_lanes"]) == ["bulk", "transactional"]
+    code = {"phone": "15550109910", "message": "code"}
+    text = (await whole.call("POST", "/api/send/message", 202, json=code))["message_id"]
+    started = await whole.call("POST", "/api/start", json={"lane": "bulk"})
+    assert started["stopped_lanes"] == ["transactional"]
+    campaign = await whole.campaign_in(token, "finished")
+    assert campaign["counts"]["sent"] == 300
+    waiting = await whole.message(text)
+    assert (waiting["status"], waiting["attempts"]) == ("queued", [])
+    await whole.call("POST", "/api/start")
+    await whole.message_in(text, "sent")
+    sends = Counter(send["phone"].partition("@")[0] for send in await whole.sends())
+    assert sends == Counter([*wanted, *(f"155501099{number:02d}" for number in range(11))])
+    await whole.judge()
+
+
 async def _nothing_in_flight(whole: Paceline, token: str) -> bool:
     return bool((await whole.campaign(token))["counts"]["sending"] == 0)
 

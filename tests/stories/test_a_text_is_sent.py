@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 from tests.stories.conftest import Paceline
 
@@ -47,4 +48,34 @@ async def test_a_text_goes_ahead_of_a_campaign(paceline: Callable[..., Awaitable
     assert counts["queued"] > 50, "the text did not wait for the campaign"
     await whole.call("POST", f"/api/campaigns/{campaign['campaign_token']}/cancel")
     await whole.campaign_in(campaign["campaign_token"], "canceled")
+    await whole.judge()
+
+
+async def test_a_text_for_later_waits_for_its_time(paceline: Callable[..., Awaitable[Paceline]]) -> None:
+    whole = await paceline(devices=2)
+    send_at = datetime.now(UTC) + timedelta(seconds=4)
+    body = {"phone": "15550100001", "message": "later", "send_at": send_at.isoformat()}
+    later = (await whole.call("POST", "/api/send/message", 202, json=body))["message_id"]
+    now = await whole.call("POST", "/api/send/message", 202, json={"phone": "15550100002", "message": "now"})
+    await whole.message_in(now["message_id"], "sent")
+    message = await whole.message_in(later, "sent")
+    (attempt,) = message["attempts"]
+    assert datetime.fromisoformat(attempt["started_at"]) >= send_at
+    assert sorted(send["fields"]["message"] for send in await whole.sends()) == ["later", "now"]
+    await whole.judge()
+
+
+async def test_a_text_that_expires_is_not_sent(paceline: Callable[..., Awaitable[Paceline]]) -> None:
+    whole = await paceline(devices=2)
+    await whole.call("POST", "/api/stop", json={"lane": "transactional", "reason": "an inspection"})
+    expires_at = datetime.now(UTC) + timedelta(seconds=2)
+    body = {"phone": "15550100001", "message": "code 1", "expires_at": expires_at.isoformat()}
+    code = (await whole.call("POST", "/api/send/message", 202, json=body))["message_id"]
+    lasting = await whole.call("POST", "/api/send/message", 202, json={"phone": "15550100002", "message": "code 2"})
+    message = await whole.message_in(code, "expired")
+    assert message["attempts"] == []
+    await whole.call("POST", "/api/start")
+    await whole.message_in(lasting["message_id"], "sent")
+    assert [send["fields"]["message"] for send in await whole.sends()] == ["code 2"]
+    assert (await whole.message(code))["status"] == "expired"
     await whole.judge()

@@ -120,6 +120,18 @@ async def suspend(store: Database, campaign: Campaign) -> datetime:
     return await database_time(store)
 
 
+async def suspend_by_feedback(store: Database, campaign: Campaign) -> datetime:
+    assert await store.fetchval(
+        "select change_account_feedback('a', 'normal', null, 'suspended', 'errors', 'test', 1, 3600, 1)"
+    )
+    return await database_time(store)
+
+
+async def find_that_postgres_went_back(store: Database, campaign: Campaign) -> datetime:
+    assert await store.fetchval("select stop_after_going_back(2, 0, 'test')")
+    return await database_time(store)
+
+
 async def begin_rebuild(store: Database, campaign: Campaign) -> datetime:
     assert await store.fetchval("select begin_rebuild()") == 2
     return await database_time(store)
@@ -130,7 +142,17 @@ async def database_time(store: Database) -> datetime:
     return moment
 
 
-FORBIDDING = [pause, cancel, stop, opt_out, opt_out_by_message, suspend, begin_rebuild]
+FORBIDDING = [
+    pause,
+    cancel,
+    stop,
+    opt_out,
+    opt_out_by_message,
+    suspend,
+    suspend_by_feedback,
+    find_that_postgres_went_back,
+    begin_rebuild,
+]
 
 
 @pytest.mark.parametrize("forbid", FORBIDDING)
@@ -155,9 +177,11 @@ async def test_who_forbids_waits_for_a_gate_under_way(store: Database, forbid: F
                 # The gate waits for 200 ms only. A slow machine needs another try.
                 await forbidding
                 await store.execute("update campaigns set status = 'running'")
-                await store.execute("update control set stopped_lanes = '{}', epoch = 1, rebuild_started_at = null")
-                await store.execute("delete from optouts")
-                await store.execute("delete from endpoints")
+                await store.execute(
+                    "update control set stopped_lanes = '{}', epoch = 1, rebuild_started_at = null, went_back_at = null,"
+                    " ahead_epoch = null, ahead_beat = null"
+                )
+                await store.execute("truncate optouts, endpoints, account_feedback")
                 continue
             await forbidding
             break

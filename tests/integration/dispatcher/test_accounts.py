@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.endpoints.caps import Caps
 from shared.messages import Lane, Status
 from shared.queue.upkeep import limit
-from tests.integration.accepting import accept_campaign
+from tests.integration.accepting import accept_campaign, accept_message
 from tests.integration.dispatcher.stage import Stage, eventually
 
 
@@ -54,6 +54,42 @@ async def test_a_daily_cap_is_kept_by_three_dispatchers_and_after_a_flush(stage:
     await stage.store.execute("update control set rate_profile = $1", {"daily_cap": 0})
     await stage.all_sent(messages)
     assert await sends_of_all(stage) == 12
+
+
+async def test_a_new_account_is_warmed_up_and_an_older_one_is_not_held(stage: Stage) -> None:
+    first_day = 3
+    seen = "insert into endpoints (id, first_seen_at) values ($1, clock_timestamp() - make_interval(days => $2))"
+    await stage.store.execute(seen, stage.endpoint("b"), 30)
+    await stage.scheduler("a", "b", WARMUP_FIRST_DAY=str(first_day), WARMUP_DAYS="14")
+    await rebuilt(stage)
+    for _ in range(2):
+        await stage.dispatcher("a", "b")
+    new, old = [
+        [
+            await accept_message(stage.store, phone=f"155502{ten}{number:04}", endpoint=stage.endpoint(device))
+            for number in range(8)
+        ]
+        for device, ten in (("a", 4), ("b", 5))
+    ]
+    await eventually(lambda: capped(stage, "a"), "the cap of the first day")
+    await stage.all_sent(old)
+    assert len(await stage.sender.sends("a")) == first_day
+
+    # What it may not send, others do.
+    await stage.all_sent([await stage.send(f"1555026{number:04}") for number in range(4)])
+    assert len(await stage.sender.sends("a")) == first_day
+    assert not await capped(stage, "b")
+
+    # Its second day: of the way from 3 to 60 in 14 days that is one more.
+    await stage.store.execute(
+        "update endpoints set first_seen_at = first_seen_at - interval '1 day' where id = $1", stage.endpoint("a")
+    )
+    await stage.sender.arrived(first_day + 1 + len(old) + 4)
+    await eventually(lambda: capped(stage, "a"), "the cap of the second day")
+    await stage.at_rest()
+    assert len(await stage.sender.sends("a")) == first_day + 1
+    statuses = [(await stage.row(message))["status"] for message in new]
+    assert sorted(statuses) == ["queued"] * 4 + ["sent"] * 4
 
 
 async def test_a_first_cap_at_run_time_counts_what_was_sent(stage: Stage) -> None:

@@ -41,3 +41,22 @@ async def test_a_suspect_is_alone(stage: Stage) -> None:
     ]
     assert overlapping, "the others went side by side, so being alone was not chance"
     assert any(phone.startswith("15550100002@") for pair in overlapping for phone in pair), "one death accuses nobody"
+
+
+async def test_of_two_suspects_one_is_in_hand(stage: Stage) -> None:
+    """A dispatcher that dies is counted against all that it has in hand, so what waits for its turn must not be there."""
+    await stage.build()
+    messages = [await stage.accept(f"1555010000{number}") for number in range(3)]
+    await enqueue(stage.queue, [Placement(Entry(message, 1, Lane.TRANSACTIONAL, crashes=2)) for message in messages])
+    await stage.dispatcher(TYPING_DELAY_MIN="1s", TYPING_DELAY_MAX="1s")
+    for turn in range(1, 4):
+
+        async def typing(count: int = turn) -> bool:
+            return (await stage.sender.typing()).count("start") == count
+
+        await eventually(typing, f"typing {turn}")
+        assert await stage.in_hand() == {":transactional": 1, "slots": 1}
+        assert await stage.waiting() == 4 - turn
+    await stage.all_sent(messages)
+    assert len(await stage.sender.sends()) == 3
+    await stage.nothing_left()

@@ -93,6 +93,64 @@ async def test_pauses_are_kept(open_stage: Callable[..., Any]) -> None:
     assert 110_000 < bulk - now <= 120_000
 
 
+async def one_sent_one_unknown_one_open(stage: Stage) -> None:
+    """Three attempts of the first account, of which one has no answer yet and one will never have any."""
+    await stage.rebuilder().step()
+    for end in (Status.SENT, Status.SENDING, None):
+        await stage.message(on_unknown="hold", endpoint=stage.endpoints[0])
+        await UnqueuedMessages(stage.queue, stage.database, 1000).step()
+        (assignment,) = (await stage.taking().take(1)).assignments
+        assert assignment.endpoint == stage.endpoints[0]
+        match end:
+            case Status.SENT:
+                await stage.finish(assignment, Verdict.SENT, end, whatsapp_id="3EB0")
+            case Status.SENDING:
+                await stage.finish(assignment, Verdict.UNKNOWN, end, due_seconds=3600.0)
+            case _:
+                assert await stage.begin(assignment)
+
+
+async def test_open_and_unknown_attempts_count_towards_a_cap(open_stage: Callable[..., Any]) -> None:
+    stage: Stage = await open_stage(hourly_cap=3, endpoint_concurrency=2)
+    await one_sent_one_unknown_one_open(stage)
+    await stage.queue.ask("FLUSHALL")
+    await stage.rebuilder().step()
+    await stage.message(endpoint=stage.endpoints[0])
+    await UnqueuedMessages(stage.queue, stage.database, 1000).step()
+    # Its second slot is free and the message is there; nothing but the three holds it back.
+    assert (await stage.taking().take(10)).assignments == []
+    slots = [f"{stage.endpoints[0]}/{number}" for number in range(2)]
+    (free,) = [slot for slot in slots if await stage.queue.ask("ZSCORE", stage.queue.keys.rota, slot)]
+    hour_left = float(await stage.queue.ask("ZSCORE", stage.queue.keys.rota, free)) - await clock_ms(stage.queue)
+    assert 3_500_000 < hour_left <= 3_600_000
+
+
+@pytest.mark.parametrize("last", ["unknown", "open"])
+async def test_open_and_unknown_attempts_are_followed_by_a_pause(open_stage: Callable[..., Any], last: str) -> None:
+    stage: Stage = await open_stage(
+        rate_limit_delay_min="50s", rate_limit_delay_max="60s", natural_break_interval=2, endpoint_concurrency=2
+    )
+    await stage.rebuilder().step()
+    for number in range(2):
+        await stage.message(on_unknown="hold", endpoint=stage.endpoints[0])
+        await UnqueuedMessages(stage.queue, stage.database, 1000).step()
+        (assignment,) = (await stage.taking().take(1)).assignments
+        if number == 0 or last == "unknown":
+            await stage.finish(assignment, Verdict.UNKNOWN, Status.SENDING, due_seconds=3600.0)
+        else:
+            assert await stage.begin(assignment)
+    await stage.queue.ask("FLUSHALL")
+    await stage.rebuilder().step()
+    now = await clock_ms(stage.queue)
+    slots = [f"{stage.endpoints[0]}/{number}" for number in range(2)]
+    ready = [await stage.queue.ask("ZSCORE", stage.queue.keys.rota, slot) for slot in slots]
+    bulk = [await stage.queue.ask("ZSCORE", stage.queue.keys.rota_bulk, slot) for slot in slots]
+    assert len([score for score in ready if score is None]) == (1 if last == "open" else 0)
+    assert all(50_000 < float(score) - now <= 60_000 for score in ready if score is not None)
+    # The two fill a break interval of two.
+    assert all(110_000 < float(score) - now <= 120_000 for score in bulk if score is not None)
+
+
 async def test_a_suspended_endpoint_stays_out(stage: Stage) -> None:
     await stage.database.execute("select suspend_endpoint($1, 'blocked')", stage.endpoints[0])
     await stage.queue.ask("FLUSHALL")
