@@ -348,6 +348,10 @@ class ListenSettings(Settings):
         default=["127.0.0.0/8", "::1"],
         description="Addresses or networks of edges whose X-Forwarded-For is believed; wrong logins are throttled by client",
     )
+    header_timeout: Duration = Field(
+        timedelta(seconds=60),
+        description="A connection whose first request has not come by then is ended; checked every 5s",
+    )
     shutdown_grace: Duration = Field(timedelta(seconds=20), description="Time for requests in hand at a stop")
 
     @field_validator("trusted_proxies")

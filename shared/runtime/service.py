@@ -25,8 +25,10 @@ from aiohttp.typedefs import Middleware
 from shared.errors import SettingError
 from shared.observability.logs import configure_logs
 from shared.observability.metrics import metrics_handler
+from shared.runtime.background_loop import BackgroundLoop
 from shared.runtime.listening import ListeningPort
 from shared.runtime.response_headers import add_security_headers
+from shared.runtime.silent_clients import SilentClients
 from shared.settings import ListenSettings, LogSettings, load, seconds
 
 log = structlog.get_logger()
@@ -38,6 +40,7 @@ SERVICE_NAME = web.AppKey("service_name", str)
 READY_CHECKS = web.AppKey("ready_checks", list[ReadyCheck])
 STOPPING = web.AppKey("stopping", asyncio.Event)
 DRAIN_SECONDS = web.AppKey("drain_seconds", float)
+SILENT_CLIENTS = web.AppKey("silent_clients", SilentClients)
 _COLLECTOR = (50_000, 20, 50)
 """Objects made before the collector looks at the young ones, and how rarely it looks at older ones. Requests and messages
 under way are many thousand objects and hardly ever garbage in a ring: with Python's 700 a sixth of the gateway's and of
@@ -45,6 +48,7 @@ the dispatcher's time went into looking at them again and again."""
 _SWITCH_SECONDS = 0.001
 """How long a thread that computes keeps the loop waiting: with Python's 5 ms a request, which takes several turns, waited
 50 ms behind the parsing of a campaign."""
+_SWEEP_INTERVAL = 5.0
 _ON_ITS_WAY = 0.5
 """Seconds for the request of a connection that was made just before the port closed."""
 
@@ -65,7 +69,9 @@ def new_application(
 ) -> web.Application:
     """An application with the routes of every service; ``health`` False leaves GET /health to the caller. ``drain``:
     seconds for which it goes on answering at a stop."""
-    app = web.Application(middlewares=middlewares, client_max_size=client_max_size)
+    silent_clients = SilentClients()
+    app = web.Application(middlewares=(silent_clients.asked, *middlewares), client_max_size=client_max_size)
+    app[SILENT_CLIENTS] = silent_clients
     app[SERVICE_NAME] = name
     app[READY_CHECKS] = []
     app[STOPPING] = asyncio.Event()
@@ -151,7 +157,13 @@ async def _serve(name: str, settings: S, build: Callable[[S], web.Application], 
     gc.set_threshold(*_COLLECTOR)
     sys.setswitchinterval(_SWITCH_SECONDS)
     log.info("listening", host=settings.api_host, port=port)
-    signalled = await stop
+
+    async def sweep() -> None:
+        if runner.server is not None:
+            app[SILENT_CLIENTS].sweep(runner.server, seconds(settings.header_timeout))
+
+    async with BackgroundLoop("silent_clients", _SWEEP_INTERVAL, sweep).running():
+        signalled = await stop
     log.info("stopping")
     app[STOPPING].set()
     # Ctrl-C comes from somebody who waits, not from a rollout.
