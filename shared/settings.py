@@ -350,6 +350,7 @@ class ListenSettings(Settings):
     )
     header_timeout: Duration = Field(
         timedelta(seconds=60),
+        gt=timedelta(0),
         description="A connection whose first request has not come by then is ended; checked every 5s",
     )
     shutdown_grace: Duration = Field(timedelta(seconds=20), description="Time for requests in hand at a stop")
