@@ -138,6 +138,9 @@ class Database:
             asyncpg.PostgresConnectionError,
             asyncpg.OperatorInterventionError,
             asyncpg.InsufficientResourcesError,
+            # A password that was changed at one side first, a database that is not made yet.
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
         ) as error:
             raise DatabaseUnavailable(f"Postgres: {type(error).__name__}: {error}") from error
 

@@ -200,19 +200,25 @@ async def paceline(
     """``await paceline(devices=3, dispatchers=2, SETTING="value")`` starts the whole."""
     sessions: list[aiohttp.ClientSession] = []
 
-    async def start(devices: int = 3, dispatchers: int = 1, latency: str = "20ms", **settings: str) -> Paceline:
+    async def start(
+        devices: int = 3,
+        dispatchers: int = 1,
+        latency: str = "20ms",
+        sender_login: str = "user:password",
+        **settings: str,
+    ) -> Paceline:
         names = [f"account-{number}" for number in range(1, devices + 1)]
         simulator = await start_service(
             "simulator",
             arguments=(
                 *("--listen", "127.0.0.1:{port}", "--devices", ",".join(names)),
-                *("--basic-auth", "user:password", "--latency", latency),
+                *("--basic-auth", sender_login, "--latency", latency),
             ),
             ready_path="/health",
         )
         service_environment.update(QUICK | settings)
         service_environment["WHATSAPP_ENDPOINTS"] = ",".join([simulator.url] * devices)
-        service_environment["WHATSAPP_AUTHS"] = ",".join(["user:password"] * devices)
+        service_environment["WHATSAPP_AUTHS"] = ",".join([sender_login] * devices)
         service_environment["WHATSAPP_DEVICE_IDS"] = ",".join(names)
         gateway, monitor, scheduler = await asyncio.gather(
             start_service("services.gateway"), start_service("services.monitor"), start_service("services.scheduler")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.gateway.conftest import Client, refused_fields
+from tests.integration.gateway.conftest import Client, gateway_client, refused_fields
 
 TEXT = {"phone": "15550100001", "message": "hi"}
 IMAGE = {"phone": "15550100001"}
@@ -72,6 +74,41 @@ pytestmark = pytest.mark.usefixtures("nothing_is_queued")
 )
 async def test_wrong_fields(gateway: Client, path: str, body: Any, fields: list[str]) -> None:
     assert await refused_fields(await gateway.post(f"/api/send/{path}", json=body), 400) == fields
+
+
+@pytest.fixture(scope="module")
+async def passing_gateway(strict_environment: dict[str, str], strict_uploads: Path) -> AsyncIterator[Client]:
+    """A gateway whose sender fetches URLs itself."""
+    client = await gateway_client(strict_environment, strict_uploads, remote_media="pass")
+    yield client
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "localhost:6379",
+        "127.1",
+        "2130706433",
+        "0.0.0.0",  # noqa: S104
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[fe80::1]",
+        "[fd00::1]",
+    ],
+)
+async def test_the_sender_is_not_led_into_our_network_either(passing_gateway: Client, host: str) -> None:
+    for kind, ending in (("image", "png"), ("file", "pdf")):
+        body = {"phone": "15550100001", f"{kind}_url": f"http://{host}/a.{ending}"}
+        response = await passing_gateway.post(f"/api/send/{kind}", json=body)
+        assert await refused_fields(response, 400) == [f"{kind}_url"]
+        assert "its host is not a public address" in (await response.json())["message"]
 
 
 @pytest.mark.parametrize(
