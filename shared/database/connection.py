@@ -40,6 +40,9 @@ _REPEATABLE = (
     asyncpg.InvalidCachedStatementError,
 )
 
+_NOT_LET_IN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""Also to be repeated: a password may be changed at the other side first, a database be made later."""
+
 
 def load_statements(name: str) -> dict[str, str]:
     """The statements of ``sql/<name>.sql``, each after a line ``-- name: <name>``."""
@@ -72,6 +75,13 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     )
 
 
+def _leave_out_values(error: asyncpg.PostgresError) -> None:
+    """Postgres tells the whole row that it refuses as the detail, and a value behind a colon, as asyncpg does with one that it
+    cannot encode. Whoever logs the error would log a phone number and a text."""
+    error.detail = None
+    error.args = tuple(str(told).partition(":")[0] for told in error.args[:1])
+
+
 class Database:
     """A pool of at most ``size`` connections. ``open`` it before use, ``close`` it after."""
 
@@ -99,7 +109,9 @@ class Database:
         """Empty, or why this Postgres cannot be used now: it is away, or its schema is older than this code."""
         try:
             newest = await self.fetchval("select max(name) from applied_migrations")
-        except DatabaseUnavailable:
+        except DatabaseUnavailable as error:
+            if isinstance(error.__cause__, _NOT_LET_IN):
+                return "Postgres refuses DATABASE_USER, DATABASE_PASSWORD or DATABASE_NAME"
             return "Postgres cannot be reached"
         except asyncpg.UndefinedTableError:
             newest = None
@@ -123,6 +135,9 @@ class Database:
         try:
             async with self._pool.acquire(timeout=_CONNECT_TIMEOUT + 1) as connection:
                 yield connection
+        except BadValue as error:
+            _leave_out_values(error)
+            raise
         except _REPEATABLE as error:
             raise DatabaseUnavailable(f"Postgres: {type(error).__name__}, to be repeated") from error
         except asyncpg.InternalClientError as error:
@@ -138,9 +153,7 @@ class Database:
             asyncpg.PostgresConnectionError,
             asyncpg.OperatorInterventionError,
             asyncpg.InsufficientResourcesError,
-            # A password that was changed at one side first, a database that is not made yet.
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
+            *_NOT_LET_IN,
         ) as error:
             raise DatabaseUnavailable(f"Postgres: {type(error).__name__}: {error}") from error
 

@@ -92,7 +92,7 @@ async def passing_gateway(strict_environment: dict[str, str], strict_uploads: Pa
         "localhost:6379",
         "127.1",
         "2130706433",
-        "0.0.0.0",  # noqa: S104
+        "0.0.0.0",
         "10.0.0.1",
         "172.16.0.1",
         "192.168.1.1",
