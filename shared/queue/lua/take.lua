@@ -12,8 +12,8 @@
 --
 -- Returns {'REBUILD'} when Redis does not hold the epoch that it was built for, else
 --   {'OK', epoch, now_ms, next_ms, control_version, assignments, beat}
--- next_ms: when a slot may send next while entries wait, -1 when nothing waits, since each new entry tells. beat: the number that Postgres has at
--- least, unless it went back in time. An assignment:
+-- next_ms: when a slot may send next while entries wait, -1 when nothing waits, since each new entry tells. beat: the
+-- number that Postgres has at least, unless it went back in time. An assignment:
 --   {stream suffix, entry id, slot, token, ready_at, bulk_ready_at, breaker, generation, since_break, fields}
 --
 -- Makes impossible: two dispatchers holding one slot; a slot held without an entry or an entry taken without a slot; an
