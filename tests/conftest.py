@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from standalone.binaries import Flavour
 from standalone.embedded_postgres import EmbeddedPostgres
@@ -24,6 +25,10 @@ from tests.servers import (
     heal,
     take_all_keys,
 )
+
+# No test is timed: not an example, nor the making of the first one, for which tables of Unicode are read.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
