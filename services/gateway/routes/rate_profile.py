@@ -33,9 +33,14 @@ def with_changes(defaults: RateProfile, changes: dict[str, Any], slots: int = 1)
     except ValueError as error:
         field, _, reason = str(error).partition(": ")
         raise InvalidInput((field, reason)) from None
-    if slots > 1 and changed.paced:
-        raise InvalidInput(("ENDPOINT_CONCURRENCY", f"only 1 goes with pacing, and {slots} is set"))
+    _must_fit(changed, slots)
     return changed
+
+
+def _must_fit(profile: RateProfile, slots: int) -> None:
+    """Two messages of one account at a time would keep no pause between them. Raises InvalidInput."""
+    if slots > 1 and profile.paced:
+        raise InvalidInput(("ENDPOINT_CONCURRENCY", f"only 1 goes with pacing, and {slots} is set"))
 
 
 async def profile_in_force(app: web.Application) -> RateProfile:
@@ -78,10 +83,11 @@ async def change_rate_profile(request: web.Request) -> web.Response:
         usual = with_changes(defaults, after, slots)
         for endpoint, of_endpoint in published.get(ENDPOINTS, {}).items():
             try:
-                usual.with_changes(of_endpoint)
+                own = usual.with_changes(of_endpoint)
             except ValueError as error:
                 field, _, reason = str(error).partition(": ")
                 raise InvalidInput((field, f"with what endpoint {endpoint} has of its own: {reason}")) from None
+            _must_fit(own, slots)
         return {name: value for name, value in after.items() if value != default_values[name]}
 
     changes = await update_changes(request.app[DATABASE], change)

@@ -177,4 +177,9 @@ async def test_a_pace_goes_with_one_message_at_a_time_alone(start_gateway: Start
         assert await refused_fields(response, 400) == ["ENDPOINT_CONCURRENCY"]
         assert await refused_fields(await put_profile(client, endpoint, **changes), 400) == ["ENDPOINT_CONCURRENCY"]
     await results(await client.put("/api/rate-profile", json={"daily_cap": 5}), shapes.RateProfileAnswer)
-    await results(await put_profile(client, endpoint, name="bulk", mean=0, jitter=0), shapes.EndpointItem)
+    await results(await put_profile(client, endpoint, name="bulk", jitter=0, mean=0), shapes.EndpointItem)
+    await results(await put_profile(client, endpoint, name="manual", mean=6000), shapes.EndpointItem)
+    await results(await put_profile(client, endpoint, name=None), shapes.EndpointItem)
+    # Not paced in common, but together with what the account has of its own.
+    response = await client.put("/api/rate-profile", json={"name": "bulk", "mean": 0, "jitter": 0})
+    assert await refused_fields(response, 400) == ["ENDPOINT_CONCURRENCY"]
