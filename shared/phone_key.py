@@ -1,7 +1,8 @@
 """One key per person, however the number is spelt: opt-outs, duplicates, stickiness and gaps compare it.
 
-Three countries have two spellings of one mobile number, and WhatsApp knows the person under either: Brazil's ninth digit,
-Mexico's 1 after 52, Argentina's 9 after 54. The key is for comparing only; what is sent to is the number as it was given.
+Four countries have two spellings of one mobile number, and WhatsApp knows the person under either: Brazil's ninth digit,
+Mexico's 1 after 52, Argentina's 9 after 54, and Benin's 01, which came before all its numbers at the end of 2024. The key is
+for comparing only; what is sent to is the number as it was given.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 _BRAZIL = re.compile(r"(55[0-9]{2})9([6-9][0-9]{7})")
 _MEXICO = re.compile(r"521([0-9]{10})")
 _ARGENTINA = re.compile(r"549([0-9]{10})")
+_BENIN = re.compile(r"22901([0-9]{8})")
 
 
 def phone_key(phone: str) -> str:
@@ -23,4 +25,6 @@ def phone_key(phone: str) -> str:
         return "52" + match[1]
     if match := _ARGENTINA.fullmatch(digits):
         return "54" + match[1]
+    if match := _BENIN.fullmatch(digits):
+        return "229" + match[1]
     return digits

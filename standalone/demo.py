@@ -81,7 +81,11 @@ class _Options:
 
 def run(options: argparse.Namespace) -> int:
     """Returns 0 when every recipient came to an end and the ledger is clean, else 1. Raises what `Stack` does."""
-    wanted = _Options(read_recipients(options.recipients), options.image, options.deadline)
+    try:
+        wanted = _Options(read_recipients(options.recipients), options.image, options.deadline)
+    except (OSError, ValueError) as error:
+        say(f"{options.recipients} cannot be read: {error}")
+        return 1
     settings = read_settings(options.env_file)
     # The demo never touches real accounts, whatever `.env` says; its pace goes before other settings.
     settings = {name: value for name, value in settings.items() if not name.startswith("WHATSAPP_")} | PACE
@@ -97,9 +101,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def read_recipients(file: Path) -> list[str]:
-    """The column `phone` of a CSV file."""
-    with file.open(newline="", encoding="utf-8") as lines:
-        return [row["phone"] for row in csv.DictReader(lines)]
+    """The column `phone` of a CSV file, as spreadsheets write it: with a byte order mark or without, with , or ; between the
+    cells. Raises OSError, ValueError."""
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        header = lines.readline()
+        lines.seek(0)
+        rows = csv.DictReader(lines, delimiter=";" if ";" in header else ",")
+        if "phone" not in (rows.fieldnames or ()):
+            raise ValueError("it has no column phone")
+        return [row["phone"] or "" for row in rows]
 
 
 async def _demo(stack: Stack, options: _Options) -> int:

@@ -74,7 +74,7 @@ class SendFields(Request):
 class MessageFields(SendFields):
     message: Annotated[LongText, AfterValidator(_not_blank)] = Field(description="The text")
     mentions: Annotated[list[ShortText], Field(max_length=1024)] | None = Field(
-        None, description="Numbers to be mentioned, or @everyone in a group"
+        None, description="Numbers to be mentioned, in any spelling that `phone` takes, or @everyone in a group"
     )
 
 

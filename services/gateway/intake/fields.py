@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 
-from services.gateway.intake.phones import split_list
+from services.gateway.intake.phones import PhoneRefused, normal_mention, shown, split_list
 from services.gateway.shapes import FIELDS_OF, OPTIONS
 from shared.endpoints.identity import Endpoint
 from shared.messages import Kind, Lane, OnUnknown
@@ -23,6 +23,7 @@ _BOOLEANS = frozenset({"view_once", "compress", "hd", "is_forwarded"})
 _NUMBERS = frozenset({"duration"})
 _LISTS = frozenset({"mentions", "phone"})
 _TEXTS = frozenset({"message", "caption"})
+_ERRORS_SHOWN = 100
 _LATEST_SEND = timedelta(days=366)
 _TRUE = frozenset({"true", "1", "on"})
 _FALSE = frozenset({"false", "0", "off"})
@@ -142,7 +143,7 @@ def _known(model: type[BaseModel]) -> set[str]:
 
 def _named(error: ValidationError, known: Iterable[str]) -> list[tuple[str, str]]:
     errors = []
-    for problem in error.errors(include_url=False, include_input=False)[:100]:
+    for problem in error.errors(include_url=False, include_input=False)[:_ERRORS_SHOWN]:
         name = ".".join(str(part) for part in problem["loc"]) or "body"
         kind = problem["type"]
         if kind == "extra_forbidden":
@@ -157,15 +158,21 @@ def _named(error: ValidationError, known: Iterable[str]) -> list[tuple[str, str]
     return errors
 
 
-def read_wish(kind: Kind, values: dict[str, Any], endpoints: dict[str, Endpoint], uploaded: bool) -> Wish:
-    """Checks what was given for a message of ``kind``. Raises InvalidInput naming every field that is wrong."""
+def read_wish(
+    kind: Kind, values: dict[str, Any], endpoints: dict[str, Endpoint], uploaded: bool, region: str = ""
+) -> Wish:
+    """Checks what was given for a message of ``kind``. ``region``: as for phones. Raises InvalidInput naming every field that
+    is wrong."""
     _check_media(kind, values, uploaded)
     known = checked(FIELDS_OF[kind], values)
     send_at, expires_at = _times(known.send_at, known.expires_at)
     # Out of the model as they are, since none holds another model.
     wanted = known.model_fields_set - OPTIONS
+    content = {name: value for name, value in vars(known).items() if name in wanted}
+    if content.get("mentions"):
+        content["mentions"] = _mentions(content["mentions"], region)
     return Wish(
-        content={name: value for name, value in vars(known).items() if name in wanted},
+        content=content,
         reference=known.reference or None,
         endpoint=_chosen(known.endpoint, endpoints.values()) if known.endpoint else None,
         on_unknown=OnUnknown(known.on_unknown) if known.on_unknown else None,
@@ -186,6 +193,19 @@ def _check_media(kind: Kind, values: dict[str, Any], uploaded: bool) -> None:
         raise InvalidInput((url, f"either {name} or {url}, not both"))
     if not uploaded and values.get(url) is None:
         raise InvalidInput((name, f"it is required: upload a file, or give {url}"))
+
+
+def _mentions(given: list[str], region: str) -> list[str]:
+    mentions: list[str] = []
+    errors: list[tuple[str, str]] = []
+    for number, one in enumerate(given):
+        try:
+            mentions.append(normal_mention(one, region))
+        except PhoneRefused as error:
+            errors.append((f"mentions.{number}", f"{shown(one)}: {error}"))
+    if errors:
+        raise InvalidInput(*errors[:_ERRORS_SHOWN])
+    return mentions
 
 
 def _chosen(given: str, endpoints: Iterable[Endpoint]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,10 +19,12 @@ import orjson
 from aiohttp import web
 from prometheus_client import Counter
 
+from services.gateway.intake.phones import Recipients
 from services.gateway.intake.uploads import Upload
 from shared.database.connection import Database
 from shared.database.idempotency import CallerKey, KeptAnswer, Keyed, KeyTaken, find_answers
 from shared.messages import Kind
+from shared.phone_key import phone_key
 from shared.runtime.access import caller_of
 from shared.runtime.batching import Batcher
 from shared.runtime.envelope import ApiError, InvalidInput
@@ -49,11 +51,13 @@ def key_of(request: web.Request) -> CallerKey | None:
     return CallerKey(caller_of(request), given[0])
 
 
-def digest_of(kind: Kind, phones: Sequence[object], values: dict[str, Any], upload: Upload | None) -> bytes:
-    """SHA-256 of what is asked for. Fields that are null count as not given."""
+def digest_of(kind: Kind, recipients: Recipients, values: dict[str, Any], upload: Upload | None) -> bytes:
+    """SHA-256 of what is asked for. Fields that are null count as not given, a number is the same in every spelling."""
     asked = {
         "kind": kind.value,
-        "phones": phones,
+        "several": recipients.several,
+        "phones": [phone_key(phone) for phone in recipients.accepted],
+        "rejected": [phone for phone, _ in recipients.rejected],
         "fields": {name: value for name, value in values.items() if value is not None},
         "upload": upload and [upload.filename, upload.content_type, upload.sha256.hex()],
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from services.gateway.intake.fields import Wish
-from services.gateway.intake.phones import PERSON, PLAIN
+from services.gateway.intake.phones import plain_phone
 from services.gateway.intake.text import clean
 from services.gateway.shapes import MAX_TEXT
 
@@ -22,13 +22,14 @@ class _PlainText(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _decode = msgspec.json.Decoder(_PlainText).decode
 
 
-def read_plain_text(raw: bytes) -> tuple[str, Wish] | None:
+def read_plain_text(raw: bytes, region: str) -> tuple[str, Wish] | None:
     """The recipient and what is wanted; None: it is to be read in the general way."""
     try:
         text = _decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     message = clean(text.message)
-    if not PLAIN.fullmatch(text.phone) or len(text.message) > MAX_TEXT or not message.strip():
+    phone = plain_phone(text.phone, region)
+    if phone is None or len(text.message) > MAX_TEXT or not message.strip():
         return None
-    return text.phone + PERSON, Wish({"message": message})
+    return phone, Wish({"message": message})

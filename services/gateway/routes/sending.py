@@ -40,10 +40,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the body holds, not judged yet but in its form: ``errors`` are what could not even be read, and ``values`` is
-    None then."""
+    """What the body holds: ``recipients`` and ``values`` are None where they could not even be read, as ``errors`` says."""
 
-    phones: list[object]
+    recipients: Recipients | None
     values: dict[str, Any] | None
     errors: list[tuple[str, str]]
 
@@ -63,7 +62,8 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
         key = key_of(request)
         raw = arrived_json(request)
         if raw is not None:
-            if kind is Kind.MESSAGE and key is None and (plain := read_plain_text(raw)) is not None:
+            region = request.app[SETTINGS].default_region
+            if kind is Kind.MESSAGE and key is None and (plain := read_plain_text(raw, region)) is not None:
                 return await _accept_message(request.app, kind, plain[0], plain[1], None, None)
             return await _answer(request, kind, await json_body(raw), key)
         async with received(request, kind, _limits(kind, request.app[SETTINGS])) as body:
@@ -74,10 +74,11 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 async def _answer(request: web.Request, kind: Kind, body: Body, key: CallerKey | None) -> web.Response:
     app = request.app
-    asked = _take(body, app[SETTINGS].max_recipients)
-    if key is None or asked.errors or asked.values is None:
+    asked = await _take(body, app[SETTINGS])
+    if key is None or asked.recipients is None or asked.values is None:
         return await _accept(request, app, kind, asked, body.upload, None)
-    digest = await _off_the_loop(len(asked.phones), digest_of, kind, asked.phones, asked.values, body.upload)
+    size = len(asked.recipients.accepted)
+    digest = await _off_the_loop(size, digest_of, kind, asked.recipients, asked.values, body.upload)
     claim = _Claim(key, digest)
     return await app[IDEMPOTENCY].once(key, digest, lambda: _accept(request, app, kind, asked, body.upload, claim))
 
@@ -90,7 +91,7 @@ async def _accept(
     upload: Upload | None,
     claim: _Claim | None,
 ) -> web.Response:
-    recipients, wish = await _read(app, kind, asked, upload is not None)
+    recipients, wish = _read(app, kind, asked, upload is not None)
     if kind is not Kind.MESSAGE:
         await check_remote_media(kind, wish.content, app[ADDRESS_GUARD], app[SETTINGS].remote_media == "pass")
     if upload is None:
@@ -123,37 +124,35 @@ def _limits(kind: Kind, settings: GatewaySettings) -> BodyLimits:
     return BodyLimits(settings.max_body_size, upload, Path(settings.file_storage_root), seconds(settings.body_timeout))
 
 
-def _take(body: Body, limit: int) -> _Asked:
-    phones: list[object] = []
+async def _take(body: Body, settings: GatewaySettings) -> _Asked:
+    recipients: Recipients | None = None
     values: dict[str, Any] | None = None
     errors: list[tuple[str, str]] = []
     try:
-        phones = take_phones(body.fields, body.form, limit)
+        phones = take_phones(body.fields, body.form, settings.max_recipients)
+        recipients = await _off_the_loop(len(phones), read_recipients, phones, settings.default_region)
     except InvalidInput as error:
         errors += error.errors
     try:
         values = form_values(body.fields) if body.form else body.fields
     except InvalidInput as error:
         errors += error.errors
-    return _Asked(phones, values, errors)
+    return _Asked(recipients, values, errors)
 
 
-async def _read(app: web.Application, kind: Kind, asked: _Asked, uploaded: bool) -> tuple[Recipients, Wish]:
+def _read(app: web.Application, kind: Kind, asked: _Asked, uploaded: bool) -> tuple[Recipients, Wish]:
     """Recipients and content, checked. Raises InvalidInput naming everything that is wrong."""
     errors = list(asked.errors)
-    recipients = None
-    if asked.phones:
-        region = app[SETTINGS].default_region
-        recipients = await _off_the_loop(len(asked.phones), read_recipients, asked.phones, region)
-        if not recipients.accepted:
-            errors += [
-                ("phone", f"{phone}: {reason}" if phone else reason)
-                for phone, reason in recipients.rejected[:_ERRORS_SHOWN]
-            ]
+    recipients = asked.recipients
+    if recipients is not None and not recipients.accepted:
+        errors += [
+            ("phone", f"{phone}: {reason}" if phone else reason)
+            for phone, reason in recipients.rejected[:_ERRORS_SHOWN]
+        ]
     wish = None
     if asked.values is not None:
         try:
-            wish = read_wish(kind, asked.values, app[ENDPOINTS], uploaded)
+            wish = read_wish(kind, asked.values, app[ENDPOINTS], uploaded, app[SETTINGS].default_region)
         except InvalidInput as error:
             errors += error.errors
     if errors or recipients is None or wish is None:

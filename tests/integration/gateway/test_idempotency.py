@@ -52,6 +52,13 @@ async def test_one_message_however_often_it_is_asked_for(client: Client, store: 
     ] == json.loads(body)["results"]["message_id"]
 
 
+async def test_a_number_spelt_otherwise_is_the_same_request(client: Client, store: Database) -> None:
+    _, body, _ = await post(client, {"phone": "+62 0812-3456-7890", "message": "hi"})
+    assert await post(client, {"phone": "6281234567890.0", "message": "hi"}) == (202, body, True)
+    assert (await post(client, {"phone": "6281234567891", "message": "hi"}))[0] == 422
+    assert await counted(store, "messages") == 1
+
+
 async def test_one_campaign_however_often_it_is_asked_for(client: Client, store: Database) -> None:
     first = await client.post("/api/send/message", json=SEVERAL, headers=KEY)
     again = await client.post("/api/send/message", json=SEVERAL, headers=KEY)

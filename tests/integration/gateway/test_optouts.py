@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -37,6 +38,16 @@ async def put(client: Client, phone: str, **body: Any) -> dict[str, Any]:
         await client.put(f"/api/optouts/{phone}", json=body) if body else await client.put(f"/api/optouts/{phone}")
     )
     return await results(response, shapes.OptOut)
+
+
+@pytest.mark.parametrize(
+    "spelt", ["+62 0812 3456 7890", "6281234567890.0", "'6281234567890", "\ufeff+62-812-3456-7890"]
+)
+async def test_under_whatever_spelling_it_is_one_person(client: Client, spelt: str) -> None:
+    shown = await put(client, quote(spelt, safe=""), scope="all")
+    assert shown["phone"] == "6281234567890@s.whatsapp.net"
+    assert await has_opted_out(client, "6281234567890")
+    assert await refusal_of(client, "6281234567890@s.whatsapp.net", "transactional") is Refusal.SUPPRESSED
 
 
 async def has_opted_out(client: Client, phone: str = "15550100001") -> bool:

@@ -54,5 +54,19 @@ def test_the_recipients_are_300_possible_but_fictional_numbers() -> None:
     assert sum(phone.endswith("99") for phone in phones) == 3
 
 
+@pytest.mark.parametrize(
+    "written", [b"\xef\xbb\xbfphone,name\r\n+15550100001,Ana\r\n", b"name;phone\nAna;+15550100001\n"]
+)
+def test_recipients_as_a_spreadsheet_writes_them(written: bytes, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(written)
+    assert read_recipients(tmp_path / "list.csv") == ["+15550100001"]
+
+
+def test_a_list_without_phones_says_so(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("number\n+15550100001\n")
+    with pytest.raises(ValueError, match="no column phone"):
+        read_recipients(tmp_path / "list.csv")
+
+
 def test_the_image_is_a_png(tmp_path: Path) -> None:
     assert (ROOT / "examples" / "offer.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")

@@ -50,7 +50,7 @@ def _general_way(raw: bytes) -> tuple[str, Wish] | None:
 @example({"phone": PHONE, "message": "ï" * MAX_TEXT})
 def test_what_the_short_way_takes_the_general_way_takes_alike(body: dict[str, object]) -> None:
     raw = orjson.dumps(body)
-    found = read_plain_text(raw)
+    found = read_plain_text(raw, "")
     if found is not None:
         assert found == _general_way(raw)
 
@@ -71,11 +71,11 @@ def test_what_the_short_way_takes_the_general_way_takes_alike(body: dict[str, ob
     ],
 )
 def test_of_bodies_that_are_hardly_json(raw: bytes) -> None:
-    found = read_plain_text(raw)
+    found = read_plain_text(raw, "")
     assert found is None or found == _general_way(raw)
 
 
 @pytest.mark.parametrize("message", ["Your code is 123456", " x ", "ï\U0001f600", "a\x00b"])
 def test_a_text_to_one_plain_number_is_read_in_the_short_way(message: str) -> None:
     raw = orjson.dumps({"phone": PHONE, "message": message})
-    assert read_plain_text(raw) == (f"{PHONE}@s.whatsapp.net", Wish({"message": message.replace("\x00", "")}))
+    assert read_plain_text(raw, "") == (f"{PHONE}@s.whatsapp.net", Wish({"message": message.replace("\x00", "")}))
