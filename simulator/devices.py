@@ -6,6 +6,8 @@ check of GOWA runs first, so a wrong URL without a device is 400, not 404.
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -17,20 +19,22 @@ from simulator.rules import MAX_FILE, MAX_IMAGE, MAX_VIDEO, recipient_jid
 from simulator.simulation import Simulation
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Answering = Answer | Awaitable[Answer]
 
 
 def device_routes(simulation: Simulation) -> list[web.RouteDef]:
     """All of them but ``/send/*``."""
     accounts = simulation.accounts
 
-    def open_to_users(handle: Callable[[web.Request], Answer]) -> _Handler:
+    def open_to_users(handle: Callable[[web.Request], _Answering]) -> _Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
-            return (simulation.auth_refusal(request) or handle(request)).response()
+            answer = simulation.auth_refusal(request) or handle(request)
+            return (await answer if inspect.isawaitable(answer) else answer).response()
 
         return handler
 
-    def of_a_device(handle: Callable[[Account, web.Request], Answer]) -> _Handler:
-        def resolved(request: web.Request) -> Answer:
+    def of_a_device(handle: Callable[[Account, web.Request], _Answering]) -> _Handler:
+        def resolved(request: web.Request) -> _Answering:
             account = accounts.resolve(request)
             return account if isinstance(account, Answer) else handle(account, request)
 
@@ -56,12 +60,15 @@ def device_routes(simulation: Simulation) -> list[web.RouteDef]:
         body: list[object] = [slot.listed() for slot in slots]
         return success("List devices", body) if body else answers.Answer(200, _NO_DEVICES)
 
-    def user_check(account: Account, request: web.Request) -> Answer:
+    async def user_check(account: Account, request: web.Request) -> Answer:
         phone = request.query.get("phone", "")
         mood = account.mood
-        if mood.strikes_all(recipient_jid(phone)):
+        if mood.behaviour.stage != "lookup" and mood.strikes_all(recipient_jid(phone)):
             return mood.answer or mood.behaviour.answer or answers.device_not_found(account.device)
-        return simulation.numbers.check(phone, mood)
+        answer = simulation.numbers.check(phone, account)
+        if mood.kind == "lookups-hang" and mood.fails_lookup(recipient_jid(phone)):
+            await asyncio.sleep(simulation.settings.lookup_limit)
+        return answer
 
     return [
         web.get("/health", health),

@@ -1,7 +1,9 @@
 """The faults that a device can be told to show, and where on a send's way each one strikes.
 
-A mood may last for a number of sends, hit a share of them, or only certain recipients. Three of them are *states*
-(``logged-out``, ``offline``, ``404-device``): they also change what the device routes say and hold for every request.
+A mood may last for a number of sends, hit a share of them, or only certain recipients. Some are *states* of the whole
+account (``logged-out``, ``offline``, ``404-device``, ``lookups-out``, ``lookups-hang``): they hold for typing and for the
+device routes too. A failing lookup is told apart from a number that is not there nowhere: the send says INVALID_JID and
+``/user/check`` false in both cases; only the account's own number, which is always on WhatsApp, gives an outage away.
 Whether "WhatsApp" took the message, and whether chat storage learns of it, follows the contract of GOWA v9.2: a row is
 written only after a successful send.
 """
@@ -49,7 +51,11 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "offline": Behaviour("session", answers.NOT_CONNECTED, is_state=True),
     "404-device": Behaviour("door", is_state=True),
     "not-on-whatsapp": Behaviour("lookup"),
+    # The lookups before the sends that it strikes fail; while it lasts, those of /user/check do too.
     "lookup-fails": Behaviour("lookup"),
+    # WhatsApp answers no lookup (429, lost socket): at once, or after GOWA's limit of 10 s.
+    "lookups-out": Behaviour("lookup", is_state=True),
+    "lookups-hang": Behaviour("lookup", is_state=True),
     "429-timelock": Behaviour("whatsapp", answers.TIMELOCK),
     "504-taken": Behaviour("whatsapp", answers.DEADLINE, taken=True),
     "504-lost": Behaviour("whatsapp", answers.DEADLINE),
@@ -83,9 +89,12 @@ class Mood:
     stored: bool | None = None
     answer: Answer | None = None
     _chance: random.Random = field(init=False)
+    _chance_of_checks: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)  # noqa: S311 - picks faults, guards nothing
+        # Apart, so that a check between two sends does not change which sends are struck.
+        self._chance_of_checks = random.Random(self.seed)  # noqa: S311 - picks faults, guards nothing
 
     @property
     def behaviour(self) -> Behaviour:
@@ -120,16 +129,24 @@ class Mood:
             self.count -= 1
         return True
 
-    def strikes_lookup(self, jid: str) -> bool:
-        """Whether ``/user/check`` says false for this number because of the mood; nothing is used up."""
+    def hides(self, jid: str) -> bool:
+        """Whether ``/user/check`` says false because this number is said not to be on WhatsApp; uses nothing up."""
         return self.kind == "not-on-whatsapp" and self._reaches(jid) and self._draw(jid) < self.rate
+
+    def fails_lookup(self, jid: str) -> bool:
+        """Whether the lookup of ``/user/check`` fails; uses nothing up."""
+        fails = self.behaviour.stage == "lookup" and self.kind != "not-on-whatsapp"
+        return fails and self._reaches(jid) and (self.rate == 1.0 or self._chance_of_checks.random() < self.rate)
 
     def strikes_all(self, jid: str) -> bool:
         """Whether typing and ``/user/check`` meet it: when the account as a whole is in trouble. Uses nothing up."""
-        whole = self.behaviour.stage == "session" or self.kind in {"404-device", "401-text"}
+        whole = self.behaviour.is_state or self.behaviour.stage == "session" or self.kind == "401-text"
         return whole and self.rate == 1.0 and not self.kinds and self._reaches(jid)
 
     def _reaches(self, jid: str) -> bool:
+        # Persons alone are looked up.
+        if self.behaviour.stage == "lookup" and not jid.endswith("@s.whatsapp.net"):
+            return False
         return not self.phone_suffix or jid.partition("@")[0].endswith(self.phone_suffix)
 
     def _draw(self, jid: str) -> float:

@@ -128,7 +128,10 @@ class Sending:
         if fate is not None:
             self._strike(fate, "session", account)
             if fate.behaviour.stage == "lookup":
-                return answers.not_on_whatsapp(jid.removeprefix("+"))
+                refusal = await self._lookup_refusal(fate, kind, account, jid)
+                if refusal is not None:
+                    return refusal
+                fate = None
         refusal = self._simulation.numbers.refusal(jid, kind.is_presence) or media_refusal(kind, fields, bound.file)
         if refusal is not None:
             return refusal
@@ -142,6 +145,14 @@ class Sending:
         if kind.is_presence and account.mood.strikes_all(jid):
             return account.mood
         return account.fate(kind.name, jid, self._simulation.storage.knows(account, jid))
+
+    async def _lookup_refusal(self, fate: Mood, kind: Kind, account: Account, jid: str) -> Answer | None:
+        if fate.kind == "not-on-whatsapp":
+            return fate.answer or self._simulation.numbers.absence(jid)
+        if fate.kind == "lookups-hang":
+            await asyncio.sleep(self._simulation.settings.lookup_limit)
+        needs_lid = not kind.is_presence and not self._simulation.storage.knows(account, jid.removeprefix("+"))
+        return fate.answer or self._simulation.numbers.failure(jid, needs_lid)
 
     def _strike(self, fate: Mood, stage: str, account: Account) -> None:
         behaviour = fate.behaviour

@@ -67,6 +67,7 @@ class Settings:
     account_validation: bool = True
     not_on_whatsapp_suffix: str = ""
     storage_delay: float = 0.05
+    lookup_limit: float = 10.0
     deadline: float = 45.0
     webhook: str = ""
     webhook_secret: str = "secret"  # noqa: S105 - GOWA's own default
@@ -103,6 +104,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     option("latency", seconds, "50ms", "how long WhatsApp takes for one send; sends of one device wait for each other")
     option("account-validation", _switch, "true", "look every number up before a send, as GOWA does")
     option("not-on-whatsapp-suffix", str, "", "numbers that end so are not on WhatsApp")
+    option("lookup-limit", seconds, "10s", "after which GOWA gives a lookup up (fixed there)")
     option("storage-delay", seconds, "50ms", "after a successful send, how long until chat storage has it")
     option("deadline", seconds, "45s", "GOWA's own limit on one request (fixed there); past it comes a 504")
     option("webhook", str, "", "where receipts are posted; may be set later by PUT /simulator/webhook")
@@ -126,6 +128,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         moods=tuple(given.mood) if given.mood is not None else _listed(default("MOOD", "")),
         account_validation=given.account_validation,
         not_on_whatsapp_suffix=given.not_on_whatsapp_suffix,
+        lookup_limit=given.lookup_limit,
         storage_delay=given.storage_delay,
         deadline=given.deadline,
         webhook=given.webhook,
