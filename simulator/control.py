@@ -10,6 +10,7 @@
 | POST ``/simulator/devices/{id}/logout``, ``/login`` | short for the moods ``logged-out`` and ``ok`` |
 | POST ``/simulator/devices/{id}/inbound`` | ``{"phone", "body"}``: post a ``message`` event to the webhook |
 | GET, PUT ``/simulator/numbers`` | ``{"not_on_whatsapp": [digits], "lookup_fails": {digits: times}}``, each replaced |
+| GET, PUT ``/simulator/groups`` | ``{"members": {jid: [devices]}, "missing": [jids]}``, each replaced |
 | PUT ``/simulator/webhook`` | ``{"url", "secret"}`` |
 """
 
@@ -46,6 +47,8 @@ def control_routes(simulation: Simulation) -> list[web.RouteDef]:
         web.post("/simulator/devices/{device}/inbound", _json(control.inbound)),
         web.get("/simulator/numbers", _json(control.numbers)),
         web.put("/simulator/numbers", _json(control.set_numbers)),
+        web.get("/simulator/groups", _json(control.groups)),
+        web.put("/simulator/groups", _json(control.set_groups)),
         web.put("/simulator/webhook", _json(control.set_webhook)),
     ]
 
@@ -133,6 +136,29 @@ class Control:
                 raise _Wrong("lookup_fails maps digits to how often")
             self._simulation.numbers.failing = failing
         return await self.numbers(request)
+
+    async def groups(self, _: web.Request) -> Any:
+        """Which devices are in which group; a group that is not listed has them all."""
+        groups = self._simulation.groups
+        return {"members": groups.members, "missing": sorted(groups.missing)}
+
+    async def set_groups(self, request: web.Request) -> Any:
+        """Replace what is given."""
+        content = await _content(request)
+        groups = self._simulation.groups
+        members = content.get("members", groups.members)
+        missing = content.get("missing", sorted(groups.missing))
+        known = {account.device for account in self._simulation.accounts}
+        if not isinstance(members, dict) or not all(
+            isinstance(devices, list) and known.issuperset(devices) for devices in members.values()
+        ):
+            raise _Wrong("members maps a group to a list of this simulator's devices")
+        if not isinstance(missing, list):
+            raise _Wrong("missing is a list of groups")
+        if not all(str(jid).endswith("@g.us") for jid in (*members, *missing)):
+            raise _Wrong("a group is written as <digits>@g.us")
+        groups.members, groups.missing = members, frozenset(missing)
+        return await self.groups(request)
 
     async def set_webhook(self, request: web.Request) -> Any:
         """Where receipts go from now on; an empty URL stops them."""

@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 
 from simulator.accounts import Account
+from simulator.groups import participants
 
 _DESCRIPTIONS = {
     "delivered": "means the message was delivered to the device (but the user might not have noticed).",
@@ -42,8 +43,13 @@ class Receipts:
 
     def message_taken(self, account: Account, jid: str, whatsapp_id: str) -> None:
         """Have the receipts of a message posted. With no delay ``delivered`` may be there before the send's answer."""
-        if self.url and jid.endswith("@s.whatsapp.net"):
-            self._spawn(self._follow(account, jid, whatsapp_id))
+        if not self.url:
+            return
+        if jid.endswith("@s.whatsapp.net"):
+            self._spawn(self._follow(account, jid, jid, whatsapp_id))
+        elif jid.endswith("@g.us"):
+            for person in participants(jid):
+                self._spawn(self._follow(account, jid, person, whatsapp_id))
 
     def inbound(self, account: Account, phone: str, body: str) -> str:
         """Have a text posted as if ``phone`` had written it to this account; its message id."""
@@ -79,11 +85,11 @@ class Receipts:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _follow(self, account: Account, jid: str, whatsapp_id: str) -> None:
+    async def _follow(self, account: Account, chat: str, person: str, whatsapp_id: str) -> None:
         await asyncio.sleep(self._receipt_delay)
-        self._spawn(self._post(_ack(account, jid, whatsapp_id, "delivered")))
+        self._spawn(self._post(_ack(account, chat, person, whatsapp_id, "delivered")))
         await asyncio.sleep(self._read_delay)
-        self._spawn(self._post(_ack(account, jid, whatsapp_id, "read")))
+        self._spawn(self._post(_ack(account, chat, person, whatsapp_id, "read")))
 
     async def _post(self, event: dict[str, Any]) -> None:
         body = orjson.dumps(event)
@@ -111,22 +117,26 @@ class Receipts:
             return False
 
 
-def _ack(account: Account, jid: str, whatsapp_id: str, receipt_type: str) -> dict[str, Any]:
+def _ack(account: Account, chat: str, person: str, whatsapp_id: str, receipt_type: str) -> dict[str, Any]:
+    # Chats with even numbers have moved to LIDs. GOWA gives the chat as WhatsApp does, so acks can be joined by id
+    # alone; the person's number is looked up, and the LID is there when WhatsApp named it.
+    has_moved = person.partition("@")[0][-1] in "02468"
+    payload: dict[str, Any] = {
+        "ids": [whatsapp_id],
+        "chat_id": _lid(chat) if has_moved and chat == person else chat,
+        "from": person,
+        "sender_display_name": "Ana",
+        "receipt_type": receipt_type,
+        "receipt_type_description": _DESCRIPTIONS[receipt_type],
+    }
+    if has_moved:
+        payload["from_lid"] = _lid(person)
     return {
         "event": "message.ack",
         "device_id": account.own_jid,
         "session_id": account.device,
         "timestamp": _now(),
-        "payload": {
-            "ids": [whatsapp_id],
-            # Not normalised by GOWA: it may be the phone's JID or a LID, so acks can be joined by id alone.
-            "chat_id": _lid(jid) if jid[-len("0@s.whatsapp.net")] in "02468" else jid,
-            "from": jid,
-            "from_lid": _lid(jid),
-            "sender_display_name": "Ana",
-            "receipt_type": receipt_type,
-            "receipt_type_description": _DESCRIPTIONS[receipt_type],
-        },
+        "payload": payload,
     }
 
 

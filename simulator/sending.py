@@ -185,6 +185,10 @@ class Sending:
         jid = recipient_jid(bound.fields.get("phone", "")).removeprefix("+")
         behaviour = BEHAVIOURS["ok"] if fate is None else fate.behaviour
         now = int(time.time())
+        if not kind.is_presence:
+            refusal = self._simulation.groups.refusal(account.device, jid)
+            if refusal is not None:
+                return refusal
         if (fate is None or fate.is_taken) and not kind.is_presence:
             line.taken = True
             line.whatsapp_id = "3EB0" + secrets.token_hex(9).upper()

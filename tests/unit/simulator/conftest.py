@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
@@ -98,3 +99,29 @@ def start(aiohttp_client: Any) -> Start:
 async def gowa(start: Start) -> Gowa:
     """One device, no login, no delays."""
     return await start()
+
+
+class Receiver:
+    """A webhook receiver that refuses the first ``refusals`` posts."""
+
+    def __init__(self) -> None:
+        self.refusals = 0
+        self.events: asyncio.Queue[tuple[dict[str, Any], str, bytes]] = asyncio.Queue()
+        self.url = ""
+
+    async def receive(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if self.refusals:
+            self.refusals -= 1
+            return web.Response(status=500)
+        self.events.put_nowait((orjson.loads(body), request.headers["X-Hub-Signature-256"], body))
+        return web.Response()
+
+
+@pytest.fixture
+async def receiver(aiohttp_server: Any) -> Receiver:
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/hook", receiver.receive)
+    receiver.url = str((await aiohttp_server(app)).make_url("/hook"))
+    return receiver

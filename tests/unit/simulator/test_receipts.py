@@ -2,42 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-from typing import Any
 
-import orjson
-import pytest
-from aiohttp import web
-
-from .conftest import PHONE, Start
-
-
-class Receiver:
-    """A webhook receiver that refuses the first ``refusals`` posts."""
-
-    def __init__(self) -> None:
-        self.refusals = 0
-        self.events: asyncio.Queue[tuple[dict[str, Any], str, bytes]] = asyncio.Queue()
-        self.url = ""
-
-    async def receive(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        if self.refusals:
-            self.refusals -= 1
-            return web.Response(status=500)
-        self.events.put_nowait((orjson.loads(body), request.headers["X-Hub-Signature-256"], body))
-        return web.Response()
-
-
-@pytest.fixture
-async def receiver(aiohttp_server: Any) -> Receiver:
-    receiver = Receiver()
-    app = web.Application()
-    app.router.add_post("/hook", receiver.receive)
-    receiver.url = str((await aiohttp_server(app)).make_url("/hook"))
-    return receiver
+from .conftest import PHONE, Receiver, Start
 
 
 async def test_delivered_and_read_follow_a_send(start: Start, receiver: Receiver) -> None:
@@ -86,3 +54,15 @@ async def test_an_inbound_text_needs_a_webhook(start: Start) -> None:
     gowa = await start()
     body = {"phone": "15550100001", "body": "stop"}
     assert (await gowa.client.post("/simulator/devices/sales-1/inbound", json=body)).status == 400
+
+
+async def test_a_chat_that_has_moved_to_lids_is_named_by_its_lid(start: Start, receiver: Receiver) -> None:
+    gowa = await start(webhook=receiver.url, receipt_delay=0, read_delay=3600)
+    await gowa.send()
+    plain = (await receiver.events.get())[0]["payload"]
+    assert (plain["chat_id"], plain["from"], "from_lid" in plain) == (PHONE, PHONE, False)
+    moved_phone = "15550100002@s.whatsapp.net"
+    await gowa.send(phone=moved_phone)
+    moved = (await receiver.events.get())[0]["payload"]
+    assert (moved["from"], moved["chat_id"].endswith("@lid")) == (moved_phone, True)
+    assert moved["chat_id"] == moved["from_lid"]
