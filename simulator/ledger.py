@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from simulator.downloads import Fetched
 from simulator.rules import File, recipient_jid
 
 
@@ -21,7 +22,7 @@ from simulator.rules import File, recipient_jid
 class Line:
     """One request. Times are unix seconds; ``outcome`` is the HTTP status, or how it ended without an answer
     (``cut-before``, ``cut-after``, ``hang``, ``client-gone``); ``in_flight`` counts the device's sends on HTTP level
-    when it arrived, itself included."""
+    when it arrived, itself included; ``fetched`` is what GOWA fetched itself for this request."""
 
     sequence: int
     device: str | None
@@ -31,6 +32,7 @@ class Line:
     phone: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     file: File | None = None
+    fetched: Fetched | None = None
     finished_at: float | None = None
     outcome: int | str | None = None
     taken: bool = False
@@ -55,6 +57,7 @@ class Line:
                 "size": self.file.size,
                 "sha256": self.file.sha256,
             }
+        shown["fetched"] = None if self.fetched is None else self.fetched.shown()
         return shown
 
 

@@ -115,6 +115,8 @@ class Sending:
             line.fields = bound.fields
             line.file = bound.file
             line.phone = bound.fields.get("phone")
+        # GOWA's deadline runs from here, although lookups and downloads do not heed it.
+        started = time.monotonic()
         fields = bound.fields
         line.malformed = bound.problems + offences(kind, fields, bound.file)
         decide()
@@ -132,12 +134,21 @@ class Sending:
                 if refusal is not None:
                     return refusal
                 fate = None
-        refusal = self._simulation.numbers.refusal(jid, kind.is_presence) or media_refusal(kind, fields, bound.file)
+        refusal = self._simulation.numbers.refusal(jid, kind.is_presence)
+        if refusal is None:
+            refusal = media_refusal(kind, fields, bound.file) or await self._download_refusal(kind, line)
         if refusal is not None:
             return refusal
         if kind.is_presence and fate is None:
             return _presence_answer(kind, fields, jid)
-        return await self._through_whatsapp(kind, account, line, bound, fate)
+        return await self._through_whatsapp(kind, account, line, bound, fate, started)
+
+    async def _download_refusal(self, kind: Kind, line: Line) -> Answer | None:
+        fetched = await self._simulation.downloads.fetch(kind, line.fields)
+        if isinstance(fetched, Answer):
+            return fetched
+        line.fetched = fetched
+        return None
 
     def _fate(self, kind: Kind, account: Account, jid: str) -> Mood | None:
         if account.mood.kind == "ok":
@@ -164,10 +175,9 @@ class Sending:
         raise _Struck("answer", answer)
 
     async def _through_whatsapp(
-        self, kind: Kind, account: Account, line: Line, bound: Bound, fate: Mood | None
+        self, kind: Kind, account: Account, line: Line, bound: Bound, fate: Mood | None, started: float
     ) -> Answer:
         latency = account.latency if fate is None or fate.latency is None else fate.latency
-        started = time.monotonic()
         if latency == 0 and not account.lock.locked():
             return self._decide(kind, account, line, bound, fate)
         async with account.lock:
@@ -194,7 +204,7 @@ class Sending:
             line.whatsapp_id = "3EB0" + secrets.token_hex(9).upper()
             self._simulation.receipts.message_taken(account, jid, line.whatsapp_id)
             if fate is None or fate.is_stored:
-                self._simulation.storage.store(account, jid, _row(kind, account, line.whatsapp_id, bound, now))
+                self._simulation.storage.store(account, jid, _row(kind, account, line, bound, now))
             account.count_taken()
         if behaviour.ending != "answer":
             raise _Struck(behaviour.ending)
@@ -247,7 +257,9 @@ def _presence_answer(kind: Kind, fields: dict[str, Any], jid: str) -> Answer:
     return success(status, {"message_id": message_id, "status": status})
 
 
-def _row(kind: Kind, account: Account, whatsapp_id: str, bound: Bound, now: int) -> Row:
+def _row(kind: Kind, account: Account, line: Line, bound: Bound, now: int) -> Row:
+    whatsapp_id = line.whatsapp_id or ""
+    source = line.fetched or bound.file
     content = stored_content(kind, bound.fields, bound.file)
     if kind.name not in {"image", "file"}:
         return Row(whatsapp_id, account.own_jid, content, now)
@@ -258,5 +270,5 @@ def _row(kind: Kind, account: Account, whatsapp_id: str, bound: Bound, now: int)
         now,
         media_type="image" if kind.name == "image" else "document",
         filename=media_name(kind, bound.fields, bound.file),
-        file_length=0 if bound.file is None else bound.file.size,
+        file_length=0 if source is None else source.size,
     )

@@ -68,6 +68,8 @@ class Settings:
     not_on_whatsapp_suffix: str = ""
     storage_delay: float = 0.05
     lookup_limit: float = 10.0
+    download_limit: float = 30.0
+    fetch_urls: bool = True
     deadline: float = 45.0
     webhook: str = ""
     webhook_secret: str = "secret"  # noqa: S105 - GOWA's own default
@@ -105,6 +107,8 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     option("account-validation", _switch, "true", "look every number up before a send, as GOWA does")
     option("not-on-whatsapp-suffix", str, "", "numbers that end so are not on WhatsApp")
     option("lookup-limit", seconds, "10s", "after which GOWA gives a lookup up (fixed there)")
+    option("download-limit", seconds, "30s", "after which GOWA gives the download of a URL up (fixed there)")
+    option("fetch-urls", _switch, "true", "fetch image_url and the like, from loopback only; false: count them as had")
     option("storage-delay", seconds, "50ms", "after a successful send, how long until chat storage has it")
     option("deadline", seconds, "45s", "GOWA's own limit on one request (fixed there); past it comes a 504")
     option("webhook", str, "", "where receipts are posted; may be set later by PUT /simulator/webhook")
@@ -129,6 +133,8 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         account_validation=given.account_validation,
         not_on_whatsapp_suffix=given.not_on_whatsapp_suffix,
         lookup_limit=given.lookup_limit,
+        download_limit=given.download_limit,
+        fetch_urls=given.fetch_urls,
         storage_delay=given.storage_delay,
         deadline=given.deadline,
         webhook=given.webhook,

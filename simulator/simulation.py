@@ -11,6 +11,7 @@ from aiohttp import web
 from simulator.accounts import Accounts
 from simulator.answers import BAD_AUTHORIZATION, UNAUTHORIZED, Answer
 from simulator.chat_storage import ChatStorage
+from simulator.downloads import Downloads
 from simulator.groups import Groups
 from simulator.ledger import Ledger
 from simulator.lookups import Numbers
@@ -27,6 +28,7 @@ class Simulation:
         self.accounts = Accounts(settings.devices, settings.latency, settings.moods)
         self.numbers = Numbers(settings.not_on_whatsapp_suffix, settings.account_validation)
         self.groups = Groups()
+        self.downloads = Downloads(settings.download_limit, settings.fetch_urls)
         self.ledger = Ledger()
         self.storage = ChatStorage(settings.storage_delay)
         self.receipts = Receipts(settings.webhook, settings.webhook_secret, settings.receipt_delay, settings.read_delay)

@@ -18,6 +18,8 @@ from tests.integration.dispatcher.stage import Stage, eventually
 from tests.servers import ServiceProcess
 
 PNG = b"\x89PNG\r\n\x1a\n" + os.urandom(700_000)
+WEBP = bytes.fromhex("524946461a000000574542505650384c0d0000002f00000010071011118888fe0700")
+PDF = b"%PDF-1.4 a list"
 LOOPBACK = "127.0.0.1/32"
 
 
@@ -181,13 +183,17 @@ class Site:
     def __init__(self) -> None:
         self.url = ""
         self.asked: list[str] = []
+        self.asked_by_sender: list[str] = []
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(request.path)
+        is_sender = request.headers["User-Agent"].startswith("Go-http-client")
+        (self.asked_by_sender if is_sender else self.asked).append(request.path)
         if request.path.startswith("/missing"):
             raise web.HTTPNotFound
         if request.path.endswith(".webp"):
-            return web.Response(body=b"RIFF....WEBP", content_type="image/webp")
+            return web.Response(body=WEBP, content_type="image/webp")
+        if request.path.endswith(".pdf"):
+            return web.Response(body=PDF, content_type="application/pdf")
         return web.Response(body=PNG, content_type="image/png")
 
 
@@ -235,7 +241,7 @@ async def test_pass_hands_the_url_on(stage: Stage, site: Site) -> None:
     await stage.ended(message)
     [line] = await stage.sender.sends()
     assert line["fields"] == {"phone": line["phone"], **content}
-    assert site.asked == []
+    assert (site.asked, site.asked_by_sender) == ([], ["/a.pdf"])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+import struct
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -15,7 +18,35 @@ from simulator.app import build_app
 from simulator.settings import Settings
 
 PHONE = "15550100001@s.whatsapp.net"
-JPEG = b"\xff\xd8\xff\xe0" + b"0" * 60
+WEBP = bytes.fromhex("524946461a000000574542505650384c0d0000002f00000010071011118888fe0700")
+
+
+def png(width: int = 2, height: int = 2) -> bytes:
+    """A picture that can be decoded, of random pixels, so that it does not shrink."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    rows = b"".join(b"\0" + os.urandom(3 * width) for _ in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def jpeg(filling: int = 60) -> bytes:
+    """The segments of a picture, with a comment of so many bytes; its pixels mean nothing."""
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
+
+    comments = b"".join(segment(0xFE, bytes(min(65_000, filling - at))) for at in range(0, filling, 65_000))
+    frame = segment(0xC0, bytes((8, 0, 1, 0, 1, 1, 1, 0x11, 0)))
+    scan = segment(0xDA, bytes((1, 1, 0, 0, 63, 0))) + b"\x7f\xff\x00\xff\xd0\x7f"
+    return b"\xff\xd8" + comments + frame + scan + b"\xff\xd9"
+
+
+JPEG = jpeg()
+PNG = png()
 
 
 class Gowa:
@@ -125,3 +156,54 @@ async def receiver(aiohttp_server: Any) -> Receiver:
     app.router.add_post("/hook", receiver.receive)
     receiver.url = str((await aiohttp_server(app)).make_url("/hook"))
     return receiver
+
+
+class Site:
+    """A web server that URLs in messages point to; ``asked`` are the paths that were fetched.
+
+    Paths are answered by their ending, ``/<status>/...`` with that status, ``/to?<address>`` with a redirect; ``pages``
+    holds what a test says instead: content type, body, headers.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked: list[str] = []
+        self.agents: set[str] = set()
+        self.pages: dict[str, tuple[str, bytes, dict[str, str]]] = {}
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path)
+        self.agents.add(request.headers.get("User-Agent", ""))
+        await self.hold.wait()
+        if request.path in self.pages:
+            content_type, body, headers = self.pages[request.path]
+            return web.Response(body=body, headers={"Content-Type": content_type, **headers})
+        if request.path == "/to":
+            return web.Response(status=302, headers={"Location": request.query_string})
+        first = request.path.split("/")[1]
+        if first.isdigit():
+            return web.Response(status=int(first))
+        content_type, body = _BY_ENDING[request.path.rpartition(".")[2]]
+        return web.Response(body=body, content_type=content_type)
+
+
+_BY_ENDING = {
+    "png": ("image/png", PNG),
+    "gif": ("image/gif", b"GIF89a" + bytes(20)),
+    "webp": ("image/webp", WEBP),
+    "pdf": ("application/pdf", b"%PDF-1.4"),
+    "mp4": ("video/mp4", b"mp4"),
+    "ogg": ("audio/ogg", b"OggS"),
+}
+
+
+@pytest.fixture
+async def site(aiohttp_server: Any) -> AsyncIterator[Site]:
+    site = Site()
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", site.answer)
+    site.url = str((await aiohttp_server(app)).make_url("")).rstrip("/")
+    yield site
+    site.hold.set()

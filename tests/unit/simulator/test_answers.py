@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import FormData, MultipartWriter, encode_basic_auth
 
-from .conftest import JPEG, PHONE, Gowa, Start, content
+from .conftest import JPEG, PHONE, Gowa, Site, Start, content
 
 SENDS: dict[str, tuple[dict[str, Any], str, str]] = {
     "message": ({"message": "hello"}, "Message sent to", "hello"),
@@ -20,17 +20,20 @@ SENDS: dict[str, tuple[dict[str, Any], str, str]] = {
     "link": ({"link": "https://example.com/a", "caption": "read"}, "Link sent to", "🔗 read"),
     "location": ({"latitude": "-6.2", "longitude": "106.8"}, "Send location success", "📍 -6.2, 106.8"),
     "poll": ({"question": "When?", "options": ["now", "later"], "max_answer": 1}, "Send poll success", "📊 When?"),
-    "image": ({"image_url": "https://example.com/a.jpg", "caption": "look"}, "Message sent to", "look"),
-    "file": ({"file_url": "https://example.com/list.pdf"}, "Document sent to", "📄 list.pdf"),
-    "video": ({"video_url": "https://example.com/a.mp4", "caption": "see"}, "Video sent to", "🎥 see"),
-    "audio": ({"audio_url": "https://example.com/a.ogg", "ptt": True}, "Send audio success", "🎵 Audio"),
-    "sticker": ({"sticker_url": "https://example.com/a.webp"}, "Sticker sent to", "🎨 Sticker"),
+    "image": ({"image_url": "SITE/a.png", "caption": "look"}, "Message sent to", "look"),
+    "file": ({"file_url": "SITE/list.pdf"}, "Document sent to", "📄 list.pdf"),
+    "video": ({"video_url": "SITE/a.mp4", "caption": "see"}, "Video sent to", "🎥 see"),
+    "audio": ({"audio_url": "SITE/a.ogg", "ptt": True}, "Send audio success", "🎵 Audio"),
+    "sticker": ({"sticker_url": "SITE/a.webp"}, "Sticker sent to", "🎨 Sticker"),
 }
 
 
 @pytest.mark.parametrize("kind", SENDS)
-async def test_a_send_is_answered_with_an_id_and_stored(gowa: Gowa, kind: str) -> None:
-    fields, says, stored = SENDS[kind]
+async def test_a_send_is_answered_with_an_id_and_stored(gowa: Gowa, site: Site, kind: str) -> None:
+    given, says, stored = SENDS[kind]
+    fields = {
+        name: value.replace("SITE", site.url) if isinstance(value, str) else value for name, value in given.items()
+    }
     status, envelope = await gowa.send(kind, phone=PHONE, **fields)
     assert status == 200
     assert envelope.keys() == {"code", "message", "results"}
@@ -204,12 +207,6 @@ async def test_uploads_are_judged(
         part.set_content_disposition("form-data", name=field, filename=filename)
     response = await gowa.client.post("/send/" + kind, data=writer)
     assert (response.status, sentence in (await response.json())["message"]) == (status, True)
-
-
-async def test_an_image_address_must_end_like_an_image(gowa: Gowa) -> None:
-    status, envelope = await gowa.send("image", phone=PHONE, image_url="https://example.com/a")
-    assert (status, envelope["code"]) == (500, "INTERNAL_SERVER_ERROR")
-    assert "failed to download image from URL" in envelope["message"]
 
 
 async def test_a_document_over_50_mb_is_refused(gowa: Gowa) -> None:

@@ -63,7 +63,8 @@ async def test_storage_comes_after_the_answer(start: Start) -> None:
     assert await slow.stored() == []
 
 
-async def test_messages_of_a_chat_are_filtered(gowa: Gowa) -> None:
+async def test_messages_of_a_chat_are_filtered(start: Start) -> None:
+    gowa = await start(fetch_urls=False)
     for n in range(5):
         await gowa.send(message=f"text {n}")
     await gowa.send("image", phone=PHONE, image_url="https://example.com/a.jpg")
@@ -177,8 +178,9 @@ MALFORMED = [
 
 @pytest.mark.parametrize(("kind", "fields", "reason"), MALFORMED)
 async def test_what_gowa_takes_and_a_careful_client_never_sends(
-    gowa: Gowa, kind: str, fields: dict[str, object], reason: str
+    start: Start, kind: str, fields: dict[str, object], reason: str
 ) -> None:
+    gowa = await start(fetch_urls=False)
     response = await gowa.client.post(f"/send/{kind}", json=fields)
     assert response.status == 200
     assert any(reason in found for found in (await gowa.line())["malformed"])
