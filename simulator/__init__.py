@@ -6,8 +6,8 @@ It imports nothing of the project around it; run it as ``python -m simulator --h
 
 Reading order: ``settings`` (what can be set), ``answers`` (the envelope and GOWA's errors), ``rules`` (the kinds of
 message and what GOWA demands of each), ``binding`` (how a body becomes fields), ``strictness`` (what a careful client
-must never send), ``moods`` and ``accounts`` (the state of each device), ``lookups`` (who is on WhatsApp), ``groups``
-(who is in which group), ``downloads`` and ``pictures`` (what is behind a URL, and whether it is a picture),
-``ledger`` and ``chat_storage`` (what is remembered), ``sending`` (one send from arrival to answer), ``receipts``
-(webhooks), ``devices`` and ``control`` (the other routes), ``app`` (all of it put together).
+must never send), ``moods`` and ``accounts`` (the state of each device), ``frost`` (standing still), ``lookups`` (who
+is on WhatsApp), ``groups`` (who is in which group), ``downloads`` and ``pictures`` (what is behind a URL, and whether
+it is a picture), ``ledger`` and ``chat_storage`` (what is remembered), ``sending`` (one send from arrival to answer),
+``receipts`` (webhooks), ``devices`` and ``control`` (the other routes), ``app`` (all of it put together).
 """

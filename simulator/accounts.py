@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 
 from simulator.answers import DEVICE_ID_REQUIRED, Answer, device_not_found
+from simulator.frost import Frost
 from simulator.moods import Mood, MoodError, mood_from_json, mood_from_text
 
 
@@ -34,6 +35,7 @@ class Account:
     latency: float
     mood: Mood = field(default_factory=Mood)
     logout_after: int | None = None
+    frost: Frost = field(default_factory=Frost)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     created_at: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     own_jid: str = ""
@@ -63,6 +65,10 @@ class Account:
         """GOWA files chats under the JID of the account, and under the slot id while it has none: after a logout the
         chats of before seem empty."""
         return self.own_jid if self.is_paired else self.device
+
+    async def until_thawed(self) -> None:
+        """Return once neither this account nor all of GOWA is frozen."""
+        await self.frost.wait(self.device)
 
     def arrived(self, request: web.Request) -> int:
         """One more send; how many are now in flight on HTTP level. One that its client has left no longer counts,
@@ -105,6 +111,7 @@ class Account:
             raise MoodError("logout_after is a number of sends, 1 or more")
         self.mood = mood_from_json(rest)
         self.logout_after = logout_after
+        self.frost.set_device(self.device, self.mood.kind == "frozen")
 
     def listed(self) -> dict[str, Any]:
         """As in ``GET /devices``. ``jid`` is absent without a pairing; ``state`` stays ``logged_in`` when the socket
@@ -118,9 +125,9 @@ class Account:
 class Accounts:
     """All slots of this process."""
 
-    def __init__(self, devices: Sequence[str], latency: float, moods: Sequence[str]) -> None:
+    def __init__(self, devices: Sequence[str], latency: float, moods: Sequence[str], frost: Frost) -> None:
         """Raises MoodError when a mood cannot be read or its device is not among ``devices``."""
-        self._by_device = {device: Account(device, latency) for device in devices}
+        self._by_device = {device: Account(device, latency, frost=frost) for device in devices}
         for text in moods:
             device, _, mood = text.partition("=")
             content, logout_after = mood_from_text(mood)
@@ -128,7 +135,7 @@ class Accounts:
                 raise MoodError(f"a mood for {device!r}, which is none of the devices")
             for account in self if device == "*" else [self._by_device[device]]:
                 if content:
-                    account.mood = mood_from_json(content)
+                    account.set_mood({**content, "logout_after": account.logout_after})
                 else:
                     account.logout_after = logout_after
 

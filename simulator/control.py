@@ -7,6 +7,7 @@
 | DELETE ``/simulator/ledger`` | forget the lines |
 | GET ``/simulator/devices`` | each device's mood and state |
 | PUT ``/simulator/devices/{id}/mood``, PUT ``/simulator/mood`` | one device, all devices |
+| GET, PUT ``/simulator/frozen`` | ``{"frozen": true}``: all of GOWA stands still; the mood ``frozen`` does that to one |
 | POST ``/simulator/devices/{id}/logout``, ``/login`` | short for the moods ``logged-out`` and ``ok`` |
 | POST ``/simulator/devices/{id}/inbound`` | ``{"phone", "body"}``: post a ``message`` event to the webhook |
 | GET, PUT ``/simulator/numbers`` | ``{"not_on_whatsapp": [digits], "lookup_fails": {digits: times}}``, each replaced |
@@ -45,6 +46,8 @@ def control_routes(simulation: Simulation) -> list[web.RouteDef]:
         web.post("/simulator/devices/{device}/logout", _json(control.log_out)),
         web.post("/simulator/devices/{device}/login", _json(control.log_in)),
         web.post("/simulator/devices/{device}/inbound", _json(control.inbound)),
+        web.get("/simulator/frozen", _json(control.frozen)),
+        web.put("/simulator/frozen", _json(control.set_frozen)),
         web.get("/simulator/numbers", _json(control.numbers)),
         web.put("/simulator/numbers", _json(control.set_numbers)),
         web.get("/simulator/groups", _json(control.groups)),
@@ -95,6 +98,18 @@ class Control:
         account = self._account(request)
         account.set_mood(await _content(request))
         return _described(account)
+
+    async def frozen(self, _: web.Request) -> Any:
+        """Whether all of GOWA stands still."""
+        return {"frozen": self._simulation.frost.is_whole}
+
+    async def set_frozen(self, request: web.Request) -> Any:
+        """Freeze or thaw it."""
+        is_frozen = (await _content(request)).get("frozen")
+        if not isinstance(is_frozen, bool):
+            raise _Wrong("frozen is true or false")
+        self._simulation.frost.set_whole(is_frozen)
+        return await self.frozen(request)
 
     async def log_out(self, request: web.Request) -> Any:
         """As if the account had been unpaired from the phone."""

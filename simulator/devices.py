@@ -28,30 +28,37 @@ def device_routes(simulation: Simulation) -> list[web.RouteDef]:
 
     def open_to_users(handle: Callable[[web.Request], _Answering]) -> _Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
+            await simulation.frost.wait()
             answer = simulation.auth_refusal(request) or handle(request)
             return (await answer if inspect.isawaitable(answer) else answer).response()
 
         return handler
 
     def of_a_device(handle: Callable[[Account, web.Request], _Answering]) -> _Handler:
-        def resolved(request: web.Request) -> _Answering:
+        async def resolved(request: web.Request) -> Answer:
             account = accounts.resolve(request)
-            return account if isinstance(account, Answer) else handle(account, request)
+            if isinstance(account, Answer):
+                return account
+            await account.until_thawed()
+            answer = handle(account, request)
+            return await answer if inspect.isawaitable(answer) else answer
 
         return open_to_users(resolved)
 
     def of_a_slot(handle: Callable[[Account], Answer]) -> _Handler:
-        def found(request: web.Request) -> Answer:
+        async def found(request: web.Request) -> Answer:
             device = request.match_info["device"]
             account = accounts.get(device)
             # An unknown slot is 500 here, whatever GOWA's OpenAPI document says.
             if account is None or not account.is_registered:
                 return internal(f"device {device} not found")
+            await account.until_thawed()
             return handle(account)
 
         return open_to_users(found)
 
     async def health(_: web.Request) -> web.StreamResponse:
+        await simulation.frost.wait()
         return web.Response(text="OK")
 
     def listing(_: web.Request) -> Answer:

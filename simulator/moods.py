@@ -1,11 +1,26 @@
 """The faults that a device can be told to show, and where on a send's way each one strikes.
 
-A mood may last for a number of sends, hit a share of them, or only certain recipients. Some are *states* of the whole
-account (``logged-out``, ``offline``, ``404-device``, ``lookups-out``, ``lookups-hang``): they hold for typing and for the
-device routes too. A failing lookup is told apart from a number that is not there nowhere: the send says INVALID_JID and
-``/user/check`` false in both cases; only the account's own number, which is always on WhatsApp, gives an outage away.
-Whether "WhatsApp" took the message, and whether chat storage learns of it, follows the contract of GOWA v9.2: a row is
-written only after a successful send.
+| mood | what it does |
+|---|---|
+| ``ok``, ``slow`` | takes the send; ``slow`` after ``latency_ms`` |
+| ``500``, ``500-after`` | an error before, or after WhatsApp took the message |
+| ``504-taken``, ``504-lost`` | GOWA's deadline passed; taken or not, no row in chat storage either way |
+| ``cut-before``, ``cut-after``, ``hang`` | the connection ends without an answer; ``hang`` when the client leaves |
+| ``401-json``, ``401-not-logged-in``, ``invalid-wa-cli`` | no session for the moment |
+| ``401-text``, ``413``, ``garbage`` | what Fiber or a stranger in between says |
+| ``429-timelock`` | no new chats; known ones go on |
+| ``not-on-whatsapp`` | the number is not there, for the send and for ``/user/check`` |
+| ``lookup-fails`` | the lookups before the sends that it strikes fail; those of ``/user/check`` while it lasts |
+| ``answer`` | any ``status``, ``code``, ``message`` |
+| ``logged-out``, ``offline``, ``404-device`` (states) | no pairing; paired, socket down; no such slot |
+| ``lookups-out``, ``lookups-hang`` (states) | no lookup is answered: at once, or after GOWA's limit of 10 s |
+| ``frozen`` (state) | nothing is answered and nothing goes on until the next mood |
+
+A mood may last for a number of sends (``count``), hit a share of them (``rate``, ``seed``), or only certain recipients or
+kinds (``phone_suffix``, ``kinds``). States are of the whole account: they hold for typing and for the device routes too.
+A failing lookup looks like a number that is not there: the send says INVALID_JID and ``/user/check`` false; only the
+account's own number, which is always on WhatsApp, gives an outage away. Whether "WhatsApp" took the message, and
+whether chat storage learns of it, follows the contract of GOWA v9.2: a row is written only after a successful send.
 """
 
 from __future__ import annotations
@@ -65,6 +80,8 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "cut-after": Behaviour("whatsapp", taken=True, stored=True, ending="cut-after"),
     "413": Behaviour("door", answers.TOO_LARGE),
     "garbage": Behaviour("whatsapp", answers.GARBAGE),
+    # Nothing is answered and nothing goes on while it lasts; then the next mood decides.
+    "frozen": Behaviour("whatsapp", taken=True, stored=True, is_state=True),
     # Any line of the contract's error table: status, code and message are given with the mood.
     "answer": Behaviour("whatsapp"),
 }
@@ -202,6 +219,8 @@ def mood_from_json(content: Mapping[str, Any]) -> Mood:
         raise MoodError(f"kinds must be out of: {', '.join(KINDS)}")
     if BEHAVIOURS[kind].is_state and given.keys() & {"rate", "phone_suffix", "kinds"}:
         raise MoodError(f"{kind} is a state of the whole account: no rate, phone_suffix or kinds")
+    if kind == "frozen" and len(given) > 0:
+        raise MoodError("frozen lasts until the next mood and has no parameters")
     if not 0 <= given.get("rate", 1) <= 1 or given.get("count", 1) < 1:
         raise MoodError("rate is 0 to 1, count 1 or more")
     latency = given.get("latency_ms")

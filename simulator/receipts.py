@@ -87,8 +87,10 @@ class Receipts:
 
     async def _follow(self, account: Account, chat: str, person: str, whatsapp_id: str) -> None:
         await asyncio.sleep(self._receipt_delay)
+        await account.until_thawed()
         self._spawn(self._post(_ack(account, chat, person, whatsapp_id, "delivered")))
         await asyncio.sleep(self._read_delay)
+        await account.until_thawed()
         self._spawn(self._post(_ack(account, chat, person, whatsapp_id, "read")))
 
     async def _post(self, event: dict[str, Any]) -> None:

@@ -67,6 +67,7 @@ class Sending:
             else:
                 # A slot that a mood has taken away: the send counts as struck.
                 self._fate(kind, named, "")
+            await self._simulation.frost.wait()
             return _finish(line, request, resolved)
         line = self._ledger.open(kind.name, resolved.device, arrived)
         counts = not kind.is_presence
@@ -108,6 +109,7 @@ class Sending:
             await bind(request, kind, bound, stop_at_file)
         except BindError as error:
             line.malformed = [error.problem]
+            await account.until_thawed()
             return error.answer
         except StoppedAtFile:
             pass
@@ -115,6 +117,7 @@ class Sending:
             line.fields = bound.fields
             line.file = bound.file
             line.phone = bound.fields.get("phone")
+        await account.until_thawed()
         # GOWA's deadline runs from here, although lookups and downloads do not heed it.
         started = time.monotonic()
         fields = bound.fields
@@ -151,7 +154,7 @@ class Sending:
         return None
 
     def _fate(self, kind: Kind, account: Account, jid: str) -> Mood | None:
-        if account.mood.kind == "ok":
+        if account.mood.kind in {"ok", "frozen"}:
             return None
         if kind.is_presence and account.mood.strikes_all(jid):
             return account.mood
@@ -178,6 +181,7 @@ class Sending:
         self, kind: Kind, account: Account, line: Line, bound: Bound, fate: Mood | None, started: float
     ) -> Answer:
         latency = account.latency if fate is None or fate.latency is None else fate.latency
+        await account.until_thawed()
         if latency == 0 and not account.lock.locked():
             return self._decide(kind, account, line, bound, fate)
         async with account.lock:
@@ -186,7 +190,8 @@ class Sending:
                 # The deadline passed in the queue before the lock: nothing was written to WhatsApp.
                 return answers.DEADLINE
             await asyncio.sleep(min(latency, left))
-            if latency > left:
+            await account.until_thawed()
+            if latency > left or time.monotonic() - started > self._simulation.settings.deadline:
                 fate = Mood("504-taken")
             return self._decide(kind, account, line, bound, fate)
 

@@ -12,6 +12,7 @@ from simulator.accounts import Accounts
 from simulator.answers import BAD_AUTHORIZATION, UNAUTHORIZED, Answer
 from simulator.chat_storage import ChatStorage
 from simulator.downloads import Downloads
+from simulator.frost import Frost
 from simulator.groups import Groups
 from simulator.ledger import Ledger
 from simulator.lookups import Numbers
@@ -25,7 +26,8 @@ class Simulation:
     def __init__(self, settings: Settings) -> None:
         """Raises MoodError for a mood at start that cannot be read."""
         self.settings = settings
-        self.accounts = Accounts(settings.devices, settings.latency, settings.moods)
+        self.frost = Frost()
+        self.accounts = Accounts(settings.devices, settings.latency, settings.moods, self.frost)
         self.numbers = Numbers(settings.not_on_whatsapp_suffix, settings.account_validation)
         self.groups = Groups()
         self.downloads = Downloads(settings.download_limit, settings.fetch_urls)
