@@ -9,5 +9,6 @@ message and what GOWA demands of each), ``binding`` (how a body becomes fields),
 must never send), ``moods`` and ``accounts`` (the state of each device), ``frost`` (standing still), ``lookups`` (who
 is on WhatsApp), ``groups`` (who is in which group), ``downloads`` and ``pictures`` (what is behind a URL, and whether
 it is a picture), ``ledger`` and ``chat_storage`` (what is remembered), ``sending`` (one send from arrival to answer),
-``receipts`` (webhooks), ``devices`` and ``control`` (the other routes), ``app`` (all of it put together).
+``names``, ``webhook``, ``receipts`` and ``inbound`` (what is told to the webhook), ``devices`` and ``control`` (the
+other routes), ``app`` (all of it put together).
 """

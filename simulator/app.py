@@ -24,7 +24,7 @@ def build_app(settings: Settings) -> web.Application:
         simulation.closing.set()
 
     async def close(_: web.Application) -> None:
-        await simulation.receipts.close()
+        await simulation.webhook.close()
 
     app.on_shutdown.append(let_go)
     app.on_cleanup.append(close)

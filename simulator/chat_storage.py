@@ -10,13 +10,14 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
 from simulator.accounts import Account
 from simulator.answers import Answer, internal, invalid, success
+from simulator.webhook import rfc3339
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -35,11 +36,6 @@ class Row:
     file_length: int = 0
 
 
-def rfc3339(timestamp: int) -> str:
-    """Unix seconds as GOWA writes them."""
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 @dataclass(slots=True)
 class ChatStorage:
     """Rows by owner (the account's JID) and chat. ``delay`` is seconds from the send to the row."""
@@ -54,6 +50,15 @@ class ChatStorage:
             self._write(owner, jid, row)
         else:
             asyncio.get_running_loop().call_later(self.delay, self._write, owner, jid, row)
+
+    def keep(self, account: Account, jid: str, row: Row) -> None:
+        """Write the row of a message that came in."""
+        self._write(account.storage_key, jid, row)
+
+    def holds(self, account: Account, message_id: str) -> bool:
+        """Whether a message of this id is stored for this account, in whatever chat; quotes are looked up so."""
+        chats = self._chats.get(account.storage_key, {})
+        return any(row.id == message_id for rows in chats.values() for row in rows)
 
     def _write(self, owner: str, jid: str, row: Row) -> None:
         self._chats.setdefault(owner, {}).setdefault(jid, []).append(row)
@@ -76,7 +81,7 @@ class ChatStorage:
             and (not _is_true(request, "has_media") or any(row.media_type for row in rows))
             and not _is_true(request, "archived")
         ]
-        found.sort(key=lambda chat: chat[1][-1].timestamp, reverse=True)
+        found.sort(key=lambda chat: max(row.timestamp for row in chat[1]), reverse=True)
         data = [_chat_info(jid, rows) for jid, rows in found[offset : offset + limit]]
         pagination = {"limit": limit, "offset": offset, "total": len(found)}
         return success("Success get chat list", {"data": data, "pagination": pagination})
@@ -166,7 +171,7 @@ def _chat_info(jid: str, rows: list[Row]) -> dict[str, Any]:
     return {
         "jid": jid,
         "name": jid.partition("@")[0],
-        "last_message_time": rfc3339(rows[-1].timestamp),
+        "last_message_time": rfc3339(max(row.timestamp for row in rows)),
         "ephemeral_expiration": 0,
         "created_at": rfc3339(rows[0].timestamp),
         "updated_at": rfc3339(rows[-1].timestamp),

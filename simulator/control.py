@@ -9,10 +9,11 @@
 | PUT ``/simulator/devices/{id}/mood``, PUT ``/simulator/mood`` | one device, all devices |
 | GET, PUT ``/simulator/frozen`` | ``{"frozen": true}``: all of GOWA stands still; the mood ``frozen`` does that to one |
 | POST ``/simulator/devices/{id}/logout``, ``/login`` | short for the moods ``logged-out`` and ``ok`` |
-| POST ``/simulator/devices/{id}/inbound`` | ``{"phone", "body"}``: post a ``message`` event to the webhook |
+| POST ``/simulator/devices/{id}/inbound`` | a message from somebody; fields in ``inbound`` |
+| POST ``/simulator/devices/{id}/event`` | ``{"event", "payload", "timestamp"?}``: any other event, as it is |
 | GET, PUT ``/simulator/numbers`` | ``{"not_on_whatsapp": [digits], "lookup_fails": {digits: times}}``, each replaced |
 | GET, PUT ``/simulator/groups`` | ``{"members": {jid: [devices]}, "missing": [jids]}``, each replaced |
-| PUT ``/simulator/webhook`` | ``{"url", "secret"}`` |
+| PUT ``/simulator/webhook`` | ``{"url", "secret", "addressing"}``, each replaced; ``addressing`` as in ``names`` |
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ import orjson
 from aiohttp import web
 
 from simulator.accounts import Account
+from simulator.inbound import InboundError
 from simulator.ledger import summed_up
 from simulator.moods import MoodError
+from simulator.names import ADDRESSINGS
 from simulator.simulation import Simulation
 
 
@@ -46,6 +49,7 @@ def control_routes(simulation: Simulation) -> list[web.RouteDef]:
         web.post("/simulator/devices/{device}/logout", _json(control.log_out)),
         web.post("/simulator/devices/{device}/login", _json(control.log_in)),
         web.post("/simulator/devices/{device}/inbound", _json(control.inbound)),
+        web.post("/simulator/devices/{device}/event", _json(control.event)),
         web.get("/simulator/frozen", _json(control.frozen)),
         web.put("/simulator/frozen", _json(control.set_frozen)),
         web.get("/simulator/numbers", _json(control.numbers)),
@@ -124,14 +128,23 @@ class Control:
         return _described(account)
 
     async def inbound(self, request: web.Request) -> Any:
-        """A text from somebody to this account."""
+        """A message from somebody to this account."""
+        account = self._account(request)
+        if not account.is_connected:
+            raise _Wrong("an account that is not connected receives nothing")
         content = await _content(request)
-        phone, body = content.get("phone"), content.get("body")
-        if not isinstance(phone, str) or not phone.isdigit() or not isinstance(body, str):
-            raise _Wrong("phone is digits, body a text")
-        if not self._simulation.receipts.url:
-            raise _Wrong("there is no webhook to post to")
-        return {"id": self._simulation.receipts.inbound(self._account(request), phone, body)}
+        return self._simulation.inbound.receive(account, content, self._simulation.receipts.addressing)
+
+    async def event(self, request: web.Request) -> Any:
+        """An event of any kind."""
+        account, content = self._account(request), await _content(request)
+        if not isinstance(content.get("event"), str) or not isinstance(content.get("payload"), dict):
+            raise _Wrong("event is a name, payload an object")
+        posted = {"event": content["event"], "device_id": account.own_jid, "session_id": account.device}
+        if "timestamp" in content:
+            posted["timestamp"] = content["timestamp"]
+        self._simulation.webhook.post({**posted, "payload": content["payload"]})
+        return {}
 
     async def numbers(self, _: web.Request) -> Any:
         """The numbers with something special about them."""
@@ -176,12 +189,16 @@ class Control:
         return await self.groups(request)
 
     async def set_webhook(self, request: web.Request) -> Any:
-        """Where receipts go from now on; an empty URL stops them."""
+        """Where events go from now on, and how people are named in them; an empty URL stops them."""
         content = await _content(request)
-        receipts = self._simulation.receipts
-        receipts.url = str(content.get("url", ""))
-        receipts.secret = str(content.get("secret", receipts.secret))
-        return {"url": receipts.url}
+        webhook, receipts = self._simulation.webhook, self._simulation.receipts
+        addressing = content.get("addressing", receipts.addressing)
+        if addressing not in ADDRESSINGS:
+            raise _Wrong(f"addressing is one of: {', '.join(ADDRESSINGS)}")
+        receipts.addressing = addressing
+        webhook.url = str(content.get("url", webhook.url))
+        webhook.secret = str(content.get("secret", webhook.secret))
+        return {"url": webhook.url, "addressing": addressing}
 
     def _account(self, request: web.Request) -> Account:
         account = self._simulation.accounts.get(request.match_info["device"])
@@ -194,7 +211,7 @@ def _json(handle: Callable[[web.Request], Awaitable[Any]]) -> Callable[[web.Requ
     async def handler(request: web.Request) -> web.StreamResponse:
         try:
             status, content = 200, await handle(request)
-        except (_Wrong, MoodError) as error:
+        except (_Wrong, MoodError, InboundError) as error:
             status, content = 400, {"error": str(error)}
         return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
 

@@ -22,7 +22,8 @@ from simulator.rules import File, recipient_jid
 class Line:
     """One request. Times are unix seconds; ``outcome`` is the HTTP status, or how it ended without an answer
     (``cut-before``, ``cut-after``, ``hang``, ``client-gone``); ``in_flight`` counts the device's sends on HTTP level
-    when it arrived, itself included; ``fetched`` is what GOWA fetched itself for this request."""
+    when it arrived, itself included; ``fetched`` is what GOWA fetched itself for this request; ``quote_found`` is null for
+    a send without ``reply_message_id``, and false for one that goes out without its quote."""
 
     sequence: int
     device: str | None
@@ -33,6 +34,7 @@ class Line:
     fields: dict[str, Any] = field(default_factory=dict)
     file: File | None = None
     fetched: Fetched | None = None
+    quote_found: bool | None = None
     finished_at: float | None = None
     outcome: int | str | None = None
     taken: bool = False

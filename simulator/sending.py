@@ -142,6 +142,9 @@ class Sending:
             refusal = media_refusal(kind, fields, bound.file) or await self._download_refusal(kind, line)
         if refusal is not None:
             return refusal
+        quoted = fields.get("reply_message_id")
+        if quoted:
+            line.quote_found = self._simulation.storage.holds(account, quoted)
         if kind.is_presence and fate is None:
             return _presence_answer(kind, fields, jid)
         return await self._through_whatsapp(kind, account, line, bound, fate, started)
@@ -189,28 +192,44 @@ class Sending:
             if left <= 0:
                 # The deadline passed in the queue before the lock: nothing was written to WhatsApp.
                 return answers.DEADLINE
+            if latency > left:
+                fate = Mood("504-taken")
+            if fate is not None and fate.kind == "504-taken":
+                # WhatsApp has it long before the deadline: the receipts may come first.
+                refusal = self._take(kind, account, line, bound, fate)
+                if refusal is not None:
+                    return refusal
             await asyncio.sleep(min(latency, left))
             await account.until_thawed()
-            if latency > left or time.monotonic() - started > self._simulation.settings.deadline:
+            if time.monotonic() - started > self._simulation.settings.deadline:
                 fate = Mood("504-taken")
             return self._decide(kind, account, line, bound, fate)
+
+    def _take(self, kind: Kind, account: Account, line: Line, bound: Bound, fate: Mood | None) -> Answer | None:
+        """Hand the message to WhatsApp, if the mood lets it get there; whatsmeow's refusal when it does not leave."""
+        if kind.is_presence or line.taken:
+            return None
+        jid = recipient_jid(bound.fields.get("phone", "")).removeprefix("+")
+        refusal = self._simulation.groups.refusal(account.device, jid)
+        if refusal is not None:
+            return refusal
+        if fate is None or fate.is_taken:
+            line.taken = True
+            line.whatsapp_id = "3EB0" + secrets.token_hex(9).upper()
+            self._simulation.receipts.message_taken(account, jid, line.whatsapp_id)
+            if fate is None or fate.is_stored:
+                self._simulation.storage.store(account, jid, _row(kind, account, line, bound, int(time.time())))
+            account.count_taken()
+        return None
 
     def _decide(self, kind: Kind, account: Account, line: Line, bound: Bound, fate: Mood | None) -> Answer:
         """What WhatsApp makes of it; without an ``await``, so that a line, its row and its receipts agree."""
         jid = recipient_jid(bound.fields.get("phone", "")).removeprefix("+")
         behaviour = BEHAVIOURS["ok"] if fate is None else fate.behaviour
         now = int(time.time())
-        if not kind.is_presence:
-            refusal = self._simulation.groups.refusal(account.device, jid)
-            if refusal is not None:
-                return refusal
-        if (fate is None or fate.is_taken) and not kind.is_presence:
-            line.taken = True
-            line.whatsapp_id = "3EB0" + secrets.token_hex(9).upper()
-            self._simulation.receipts.message_taken(account, jid, line.whatsapp_id)
-            if fate is None or fate.is_stored:
-                self._simulation.storage.store(account, jid, _row(kind, account, line, bound, now))
-            account.count_taken()
+        refusal = self._take(kind, account, line, bound, fate)
+        if refusal is not None:
+            return refusal
         if behaviour.ending != "answer":
             raise _Struck(behaviour.ending)
         refusal = (None if fate is None else fate.answer) or behaviour.answer

@@ -14,10 +14,12 @@ from simulator.chat_storage import ChatStorage
 from simulator.downloads import Downloads
 from simulator.frost import Frost
 from simulator.groups import Groups
+from simulator.inbound import Inbound
 from simulator.ledger import Ledger
 from simulator.lookups import Numbers
 from simulator.receipts import Receipts
 from simulator.settings import Settings
+from simulator.webhook import Webhook
 
 
 class Simulation:
@@ -33,7 +35,9 @@ class Simulation:
         self.downloads = Downloads(settings.download_limit, settings.fetch_urls)
         self.ledger = Ledger()
         self.storage = ChatStorage(settings.storage_delay)
-        self.receipts = Receipts(settings.webhook, settings.webhook_secret, settings.receipt_delay, settings.read_delay)
+        self.webhook = Webhook(settings.webhook, settings.webhook_secret)
+        self.receipts = Receipts(self.webhook, settings.receipt_delay, settings.read_delay)
+        self.inbound = Inbound(self.webhook, self.storage)
         self.closing = asyncio.Event()
         self._credentials = {pair.encode() for pair in settings.basic_auth}
         self._headers = {f"Basic {base64.b64encode(pair).decode()}" for pair in self._credentials}

@@ -1,11 +1,16 @@
-"""Webhooks are signed, have GOWA's shape, are tried again, and come only when there is somewhere to post to."""
+"""Receipts are signed, have GOWA's shape, are tried again, and come for everything that was taken."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 
-from .conftest import PHONE, Receiver, Start
+import pytest
+
+from simulator.webhook import Webhook
+
+from .conftest import PHONE, Receiver, Start, until
 
 
 async def test_delivered_and_read_follow_a_send(start: Start, receiver: Receiver) -> None:
@@ -35,27 +40,6 @@ async def test_a_message_that_was_taken_without_an_answer_is_acknowledged_too(st
     assert event["payload"]["ids"] == [(await gowa.lines())[1]["whatsapp_id"]]
 
 
-async def test_an_inbound_text(start: Start, receiver: Receiver) -> None:
-    gowa = await start(webhook=receiver.url)
-    response = await gowa.client.post(
-        "/simulator/devices/sales-1/inbound", json={"phone": "15550100001", "body": "stop"}
-    )
-    event, _, _ = await receiver.events.get()
-    assert event["event"] == "message"
-    assert event["payload"]["id"] == (await response.json())["id"]
-    assert (event["payload"]["from"], event["payload"]["body"], event["payload"]["is_from_me"]) == (
-        PHONE,
-        "stop",
-        False,
-    )
-
-
-async def test_an_inbound_text_needs_a_webhook(start: Start) -> None:
-    gowa = await start()
-    body = {"phone": "15550100001", "body": "stop"}
-    assert (await gowa.client.post("/simulator/devices/sales-1/inbound", json=body)).status == 400
-
-
 async def test_a_chat_that_has_moved_to_lids_is_named_by_its_lid(start: Start, receiver: Receiver) -> None:
     gowa = await start(webhook=receiver.url, receipt_delay=0, read_delay=3600)
     await gowa.send()
@@ -66,3 +50,68 @@ async def test_a_chat_that_has_moved_to_lids_is_named_by_its_lid(start: Start, r
     moved = (await receiver.events.get())[0]["payload"]
     assert (moved["from"], moved["chat_id"].endswith("@lid")) == (moved_phone, True)
     assert moved["chat_id"] == moved["from_lid"]
+
+
+@pytest.mark.parametrize("addressing", ["phone", "lid", "lid-only"])
+async def test_how_people_are_named_can_be_chosen(start: Start, receiver: Receiver, addressing: str) -> None:
+    gowa = await start(receipt_delay=0, read_delay=3600)
+    assert (await gowa.client.put("/simulator/webhook", json={"addressing": "by name"})).status == 400
+    await gowa.client.put("/simulator/webhook", json={"url": receiver.url, "addressing": addressing})
+    await gowa.send()
+    payload = (await receiver.events.get())[0]["payload"]
+    assert (payload["from"] == PHONE) == (addressing != "lid-only")
+    assert (payload["chat_id"] == PHONE, "from_lid" in payload) == (addressing == "phone", addressing != "phone")
+
+
+@pytest.mark.parametrize("by", ["mood", "latency"])
+async def test_receipts_of_a_send_that_ends_as_504_may_come_first(start: Start, receiver: Receiver, by: str) -> None:
+    options = {"latency": 3600} if by == "latency" else {}
+    gowa = await start(webhook=receiver.url, receipt_delay=0, read_delay=0, deadline=3600 - 1, **options)
+    if by == "mood":
+        await gowa.mood("504-taken", latency_ms=3_000_000)
+    sending = asyncio.create_task(gowa.send())
+    for _ in range(2):
+        payload = (await receiver.events.get())[0]["payload"]
+        assert (payload["from"], payload["ids"]) == (PHONE, [(await gowa.line())["whatsapp_id"]])
+    assert not sending.done()
+    sending.cancel()
+
+
+async def test_an_event_is_lost_after_five_attempts(start: Start, receiver: Receiver) -> None:
+    webhook = Webhook(receiver.url, "secret", pauses=(0, 0, 0, 0))
+    receiver.refusals = 4
+    webhook.post({"event": "kept"})
+    assert (await receiver.events.get())[0] == {"event": "kept"}
+    receiver.refusals = 5
+    webhook.post({"event": "lost"})
+
+    async def is_refused() -> bool:
+        return receiver.refusals == 0
+
+    await until(is_refused)
+    webhook.post({"event": "next"})
+    assert (await receiver.events.get())[0] == {"event": "next"}
+    await webhook.close()
+
+
+async def test_a_receiver_that_is_down_for_all_does_not_keep_later_events_alive(unused_tcp_port: int) -> None:
+    """However many events there are, each one's attempts run from its own beginning."""
+    webhook = Webhook(f"http://127.0.0.1:{unused_tcp_port}/hook", "secret", pauses=(0, 0, 0, 0))
+    for number in range(300):
+        webhook.post({"event": str(number)})
+
+    async def is_idle() -> bool:
+        return not webhook.pending
+
+    await until(is_idle)
+    await webhook.close()
+
+
+async def test_any_other_event_is_posted_as_it_is(start: Start, receiver: Receiver) -> None:
+    gowa = await start(webhook=receiver.url)
+    content = {"event": "call.offer", "timestamp": "2026-09-01T10:29:00Z", "payload": {"call_id": "C0FFEE01"}}
+    assert (await gowa.client.post("/simulator/devices/sales-1/event", json=content)).status == 200
+    event, _, _ = await receiver.events.get()
+    assert event == {**content, "device_id": event["device_id"], "session_id": "sales-1"}
+    for wrong in ({"event": "x"}, {"payload": {}}):
+        assert (await gowa.client.post("/simulator/devices/sales-1/event", json=wrong)).status == 400
