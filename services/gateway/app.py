@@ -41,7 +41,7 @@ from shared.queue.connection import QueueConnection
 from shared.remote_media import AddressGuard
 from shared.runtime.access import login, same_site
 from shared.runtime.envelope import envelope_errors
-from shared.runtime.service import READY_CHECKS, new_application
+from shared.runtime.service import READINESS, READY_CHECKS, new_application
 from shared.settings import seconds
 
 log = structlog.get_logger()
@@ -62,6 +62,7 @@ def build_app(settings: GatewaySettings) -> web.Application:
         ),
         client_max_size=settings.max_body_size,
         drain=seconds(settings.drain_time),
+        outlives_stores=True,
     )
     app[SETTINGS] = settings
     app[BODY_SECONDS] = seconds(settings.body_timeout)
@@ -88,6 +89,8 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[FAILURE_REASONS] = FailureReasons(database)
 
     app[READY_CHECKS] += [database.problem, queue.problem]
+    # Known from the start, whoever asks first.
+    await app[READINESS].look()
     yield
     await app[ACCEPTANCE].close()
     await queue.close()

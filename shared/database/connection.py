@@ -106,13 +106,15 @@ class Database:
         return self
 
     async def problem(self) -> str:
-        """Empty, or why this Postgres cannot be used now: it is away, or its schema is older than this code."""
+        """Empty, or that the schema is older than this code. Raises DatabaseUnavailable, whose text says what to mend."""
         try:
             newest = await self.fetchval("select max(name) from applied_migrations")
         except DatabaseUnavailable as error:
             if isinstance(error.__cause__, _NOT_LET_IN):
-                return "Postgres refuses DATABASE_USER, DATABASE_PASSWORD or DATABASE_NAME"
-            return "Postgres cannot be reached"
+                raise DatabaseUnavailable(
+                    "Postgres refuses DATABASE_USER, DATABASE_PASSWORD or DATABASE_NAME"
+                ) from error
+            raise DatabaseUnavailable("Postgres cannot be reached") from error
         except asyncpg.UndefinedTableError:
             newest = None
         if newest is None or newest < SCHEMA:

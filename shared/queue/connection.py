@@ -79,11 +79,14 @@ class QueueConnection:
             raise
 
     async def problem(self) -> str:
-        """Empty, or why this Redis cannot be used now: it is away, or may evict keys at will."""
+        """Empty. Raises QueueUnavailable when this Redis is away or may evict keys at will; its text says what to mend."""
         try:
-            return await self.policy_problem()
-        except QueueUnavailable:
-            return "Redis cannot be reached"
+            problem = await self.policy_problem()
+        except QueueUnavailable as error:
+            raise QueueUnavailable("Redis cannot be reached") from error
+        if problem:
+            raise QueueUnavailable(problem)
+        return ""
 
     async def policy_problem(self) -> str:
         """Empty, or that this Redis may evict keys at will. Raises QueueUnavailable."""

@@ -14,7 +14,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
@@ -27,17 +27,16 @@ from shared.observability.logs import configure_logs
 from shared.observability.metrics import metrics_handler
 from shared.runtime.background_loop import BackgroundLoop
 from shared.runtime.listening import ListeningPort
+from shared.runtime.readiness import Readiness, ReadyCheck
 from shared.runtime.response_headers import add_security_headers
 from shared.runtime.silent_clients import SilentClients
 from shared.settings import ListenSettings, LogSettings, load, seconds
 
 log = structlog.get_logger()
 
-ReadyCheck = Callable[[], Awaitable[str]]
-"""Answers '' or why the service should get no traffic."""
-
 SERVICE_NAME = web.AppKey("service_name", str)
 READY_CHECKS = web.AppKey("ready_checks", list[ReadyCheck])
+READINESS = web.AppKey("readiness", Readiness)
 STOPPING = web.AppKey("stopping", asyncio.Event)
 DRAIN_SECONDS = web.AppKey("drain_seconds", float)
 SILENT_CLIENTS = web.AppKey("silent_clients", SilentClients)
@@ -66,14 +65,16 @@ def new_application(
     client_max_size: int = 1024**2,
     health: bool = True,
     drain: float = 0.0,
+    outlives_stores: bool = False,
 ) -> web.Application:
     """An application with the routes of every service; ``health`` False leaves GET /health to the caller. ``drain``:
-    seconds for which it goes on answering at a stop."""
+    seconds for which it goes on answering at a stop. ``outlives_stores``: see ``Readiness``."""
     silent_clients = SilentClients()
     app = web.Application(middlewares=(silent_clients.asked, *middlewares), client_max_size=client_max_size)
     app[SILENT_CLIENTS] = silent_clients
     app[SERVICE_NAME] = name
-    app[READY_CHECKS] = []
+    app[READINESS] = Readiness(outlives_stores)
+    app[READY_CHECKS] = app[READINESS].checks
     app[STOPPING] = asyncio.Event()
     app[DRAIN_SECONDS] = drain
     app.on_response_prepare.append(add_security_headers)
@@ -98,19 +99,12 @@ async def _end_connection(request: web.Request, response: web.StreamResponse) ->
 
 
 async def _ready(request: web.Request) -> web.Response:
-    problems = []
     if request.app[STOPPING].is_set():
-        problems.append("it is stopping")
+        ready, problems = False, ["it is stopping"]
     else:
-        for check in request.app[READY_CHECKS]:
-            try:
-                problem = await asyncio.wait_for(check(), 3)
-            except TimeoutError:
-                problem = "a check had no answer in 3 s"
-            if problem:
-                problems.append(problem)
+        ready, problems = await request.app[READINESS].look()
     return web.json_response(
-        {"status": "not ready" if problems else "ready", "problems": problems}, status=503 if problems else 200
+        {"status": "ready" if ready else "not ready", "problems": problems}, status=200 if ready else 503
     )
 
 

@@ -274,8 +274,9 @@ async def test_without_redis_it_is_accepted_and_left_to_the_scheduler(
     assert due is not None
     assert dict(due) == {"why": "send", "enqueued_at": None}
     ready = await client.get("/ready")
-    assert ready.status == 503
-    assert (await ready.json())["problems"] == ["Redis cannot be reached"]
+    assert ready.status == 200, "it has an answer for its callers"
+    (problem,) = (await ready.json())["problems"]
+    assert problem.startswith("Redis cannot be reached")
 
 
 async def test_without_postgres_nothing_is_accepted(
@@ -289,7 +290,10 @@ async def test_without_postgres_nothing_is_accepted(
         assert int(response.headers["Retry-After"]) > 0
         assert (await response.json())["code"] == "SERVICE_UNAVAILABLE"
     assert await entries("transactional") == []
-    assert (await client.get("/ready")).status == 503
+    ready = await client.get("/ready")
+    assert ready.status == 200, "it has an answer for its callers"
+    (problem,) = (await ready.json())["problems"]
+    assert problem.startswith("Postgres cannot be reached")
     postgres_server.start()
     await accepted(await client.post("/api/send/message", json={"phone": "15550100001", "message": "hi"}))
 
