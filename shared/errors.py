@@ -2,7 +2,7 @@
 
 PacelineError
  ├─ SettingError          a setting is missing or wrong; the service does not start
- ├─ StoreUnavailable      Redis or Postgres cannot be reached or does not answer in time
+ ├─ StoreUnavailable      Redis or Postgres cannot be reached, does not answer in time or refuses
  │   ├─ QueueUnavailable
  │   └─ DatabaseUnavailable
  └─ RebuildNeeded         Redis does not hold the current epoch; a scheduler will rebuild it
@@ -20,7 +20,14 @@ class SettingError(PacelineError):
 
 
 class StoreUnavailable(PacelineError):
-    """Redis or Postgres cannot be reached, or did not answer in time; the caller may repeat what is safe to repeat."""
+    """Redis or Postgres cannot be reached, did not answer in time or refuses; the caller may repeat what is safe to repeat.
+
+    ``told``: cause and cure, for anybody: no address, no name of a user. The text adds what the store itself ``said``.
+    """
+
+    def __init__(self, told: str, said: str = "") -> None:
+        super().__init__(f"{told} ({said})" if said else told)
+        self.told = told
 
 
 class QueueUnavailable(StoreUnavailable):

@@ -37,7 +37,7 @@ from shared.queue.upkeep import forget, stream_suffixes
 from shared.queue.waking import waking
 from shared.remote_media import AddressGuard, new_fetching_session
 from shared.runtime.background_loop import BackgroundLoop
-from shared.runtime.service import READY_CHECKS, new_application
+from shared.runtime.service import READINESS, READY_CHECKS, new_application
 from shared.settings import seconds
 
 log = structlog.get_logger()
@@ -122,6 +122,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     )
 
     app[READY_CHECKS] += [database.problem, queue.problem]
+    app[READINESS].remarks.append(queue.remark)
 
     async def leave() -> None:
         """Takes itself off the list, so that nobody need wait for its death."""

@@ -89,6 +89,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[FAILURE_REASONS] = FailureReasons(database)
 
     app[READY_CHECKS] += [database.problem, queue.problem]
+    app[READINESS].remarks.append(queue.remark)
     # Known from the start, whoever asks first.
     await app[READINESS].look()
     yield

@@ -76,8 +76,15 @@ def conditions(
 
 
 def _stores(seen: Observation) -> Iterator[Condition]:
-    if seen.queue.problem:
-        yield Condition("redis_away", Severity.CRITICAL, "Redis cannot be reached", lasting=_BLINK)
+    refusal = seen.probe.figures.refusal if seen.probe.figures else ""
+    for problem, told in (
+        (seen.queue.problem, seen.queue.told),
+        (seen.probe.problem, seen.probe.told),
+        (refusal, refusal),
+    ):
+        if problem:
+            yield Condition("redis_away", Severity.CRITICAL, told or "Redis cannot be reached", lasting=_BLINK)
+            break
     if seen.database.problem:
         yield Condition("postgres_away", Severity.CRITICAL, "Postgres cannot be reached", lasting=_BLINK)
     if seen.policy_problem:

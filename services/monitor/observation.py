@@ -34,7 +34,8 @@ Figures = TypeVar("Figures")
 
 
 class Look(Generic[Figures]):
-    """The last answer of ``ask``; ``problem`` is '' or why there was none the last time, ``figures`` stay the last ones."""
+    """The last answer of ``ask``; ``problem`` is '' or why there was none the last time, ``told`` the same for anybody and
+    with its cure, where that is known. ``figures`` stay the last ones."""
 
     def __init__(self, name: str, ask: Callable[[], Awaitable[Figures]]) -> None:
         self._name = name
@@ -43,6 +44,7 @@ class Look(Generic[Figures]):
         self._at: float | None = None
         self.figures: Figures | None = None
         self.problem = "nobody has looked yet"
+        self.told = ""
 
     @property
     def now(self) -> Figures | None:
@@ -57,14 +59,17 @@ class Look(Generic[Figures]):
             before = self.problem if self._at is not None else ""
             try:
                 self.figures = await asyncio.wait_for(self._ask(), LOOK_TIMEOUT)
-                self.problem = ""
+                self.problem = self.told = ""
             except TimeoutError:
                 self.problem = f"no answer in {LOOK_TIMEOUT:.0f} s"
-            except (StoreUnavailable, RebuildNeeded) as error:
-                self.problem = str(error)
+                self.told = ""
+            except StoreUnavailable as error:
+                self.problem, self.told = str(error), error.told
+            except RebuildNeeded as error:
+                self.problem, self.told = str(error), ""
             except Exception as error:
                 # A figure that cannot be read must not take the others along.
-                self.problem = f"{type(error).__name__}: {error}"
+                self.problem, self.told = f"{type(error).__name__}: {error}", ""
                 if not before:
                     log.exception("look failed", look=self._name)
             self._at = time.monotonic()
@@ -75,8 +80,8 @@ class Look(Generic[Figures]):
 
 
 class Observation:
-    """Queue, database and history, each as last seen; ``policy_problem`` is '' or why this Redis must not be used,
-    ``durability_problem`` '' or why this Postgres may forget what it has committed.
+    """Queue, database and history, each as last seen; ``policy_problem`` is '' or that this Redis may evict keys,
+    ``durability_problem`` '' or why this Postgres may forget what it has committed. ``probe``: what Redis would refuse.
     ``silent_drop_after``: age from which a message without a receipt counts as undelivered, 0: none does."""
 
     def __init__(
@@ -90,7 +95,7 @@ class Observation:
             return await delivery_figures(database, endpoints, silent_drop_after, DAY) if silent_drop_after else {}
 
         self.queue = Look("queue", lambda: queue_figures(queue, endpoints))
-        self.policy = Look("policy", queue.policy_problem)
+        self.probe = Look("probe of the queue", queue.probe)
         self.durability = Look("durability", lambda: durability_problem(database))
         self.database = Look("database", lambda: database_figures(database, SHOWN_CAMPAIGNS))
         self.history = Look("history", lambda: history_figures(database, endpoints, DAY, HOUR))
@@ -100,7 +105,7 @@ class Observation:
 
     @property
     def policy_problem(self) -> str:
-        return self.policy.figures or ""
+        return self.probe.figures.evicting if self.probe.figures else ""
 
     @property
     def durability_problem(self) -> str:
@@ -108,9 +113,10 @@ class Observation:
 
     async def refresh(self, max_age: float = 0.0) -> None:
         """Looks at queue and database."""
-        await asyncio.gather(self.queue.refresh(max_age), self.database.refresh(max_age))
+        looks = (self.queue, self.probe, self.database)
+        await asyncio.gather(*(look.refresh(max_age) for look in looks))
 
     async def refresh_slowly(self) -> None:
         """Looks at what costs more or seldom changes."""
-        looks = (self.policy, self.durability, self.history, self.deliveries)
+        looks = (self.durability, self.history, self.deliveries)
         await asyncio.gather(*(look.refresh() for look in looks))

@@ -41,7 +41,7 @@ from shared.endpoints.pacing import profile_of
 from shared.media.leftovers import janitor
 from shared.queue.connection import QueueConnection
 from shared.runtime.background_loop import BackgroundLoop
-from shared.runtime.service import READY_CHECKS, new_application
+from shared.runtime.service import READINESS, READY_CHECKS, new_application
 from shared.settings import milliseconds, seconds
 
 log = structlog.get_logger()
@@ -85,6 +85,7 @@ async def _start(settings: SchedulerSettings, app: web.Application, stack: Async
     session = await stack.enter_async_context(new_session(settings))
 
     app[READY_CHECKS] += [database.problem, queue.problem]
+    app[READINESS].remarks.append(queue.remark)
     for role in roles_of(settings, name, queue, database, session):
         await stack.enter_async_context(BackgroundLoop(role.name, role.interval, role.step).running())
     await stack.enter_async_context(janitor(Path(settings.file_storage_root)).running())

@@ -1,7 +1,9 @@
 """The one way to Redis: a client with the choices that matter made once, and the scripts.
 
 Nothing is repeated by the client itself: one XADD whose answer was lost would become three. Callers repeat what may be
-repeated. Every failure to reach Redis is QueueUnavailable.
+repeated. Whatever is no answer to what was asked is QueueUnavailable: a server that cannot be reached, and every error that
+it or a proxy before it sends, whatever its name. What we did wrong is no exception: once a message is committed in Postgres,
+nothing of Redis is a reason to tell its caller that it was not accepted.
 """
 
 from __future__ import annotations
@@ -9,21 +11,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+import structlog
+from msgspec import Struct
+from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import DataError, ResponseError
 
 from shared.errors import QueueUnavailable, RebuildNeeded
 from shared.queue.keys import Keys
-from shared.settings import RedisSettings, seconds
+from shared.queue.refusals import is_of_another_server, unavailable
+from shared.queue.rights import missing_text, no_channel_text
+from shared.queue.way_to_redis import pool_to, way_of
+from shared.settings import RedisSettings
 
+log = structlog.get_logger()
 _SCRIPTS = Path(__file__).parent / "lua"
-# Redis that is loading its file, fails over or is short of memory answers with an error; it is away for us.
-_AWAY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "OOM", "NOREPLICAS", "UNBLOCKED", "MISCONF")
+
+
+class Probe(Struct, frozen=True):
+    """What a Redis would do with our work. ``refusal``: '' or why it takes no writes now; ``evicting``: '' or that it may
+    evict keys at will; ``remark``: '' or what goes slower than it could. Each for anybody, with its cure."""
+
+    refusal: str = ""
+    evicting: str = ""
+    remark: str = ""
 
 
 class QueueConnection:
@@ -32,37 +43,23 @@ class QueueConnection:
     def __init__(self, settings: RedisSettings, pool_size: int | None = None) -> None:
         self.keys = Keys(settings.redis_queue_name)
         self.group = settings.redis_consumer_group
-        self.pool = BlockingConnectionPool(
-            host=settings.redis_host,
-            port=settings.redis_port,
-            username=settings.redis_username or None,
-            password=settings.redis_password.get_secret_value() or None,
-            db=settings.redis_database,
-            max_connections=pool_size or settings.redis_pool_size,
-            timeout=seconds(settings.redis_read_timeout),
-            socket_connect_timeout=seconds(settings.redis_dial_timeout),
-            socket_timeout=seconds(settings.redis_read_timeout),
-            decode_responses=True,
-            legacy_responses=False,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=30,
-        )
+        self.way = way_of(settings)
+        self.pool = pool_to(self.way, settings, pool_size or settings.redis_pool_size)
         self.redis: Redis = Redis(connection_pool=self.pool)
         self._scripts: dict[str, AsyncScript] = {
             file.stem: self.redis.register_script(file.read_text(encoding="utf-8"))
             for file in sorted(_SCRIPTS.glob("*.lua"))
         }
+        self._probed: Probe | None = None
 
     async def run(self, script: str, *arguments: str | bytes | int) -> Any:
-        """Runs a script of ``lua/``. Raises QueueUnavailable, RebuildNeeded when it answers REBUILD."""
-        try:
-            answer = await self._scripts[script](keys=[self.keys.epoch], args=list(arguments))
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            raise QueueUnavailable(f"Redis: {error}") from error
-        except ResponseError as error:
-            if str(error).startswith(_AWAY):
-                raise QueueUnavailable(f"Redis: {error}") from error
-            raise
+        """Runs a script of ``lua/``. Raises QueueUnavailable, RebuildNeeded when it answers REBUILD.
+
+        None runs before the rights of our user were looked at, once and again after each refusal: a script that met a
+        missing right in its middle would leave half of its work."""
+        if self._probed is None:
+            await self.probe()
+        answer = await self._run(script, *arguments)
         if isinstance(answer, list) and answer and answer[0] == "REBUILD":
             raise RebuildNeeded("Redis does not hold the current epoch")
         return answer
@@ -71,37 +68,56 @@ class QueueConnection:
         """Runs one command. Raises QueueUnavailable."""
         try:
             return await self.redis.execute_command(command, *arguments)  # type: ignore[no-untyped-call]
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            raise QueueUnavailable(f"Redis: {error}") from error
-        except ResponseError as error:
-            if str(error).startswith(_AWAY):
-                raise QueueUnavailable(f"Redis: {error}") from error
+        except DataError:
             raise
+        except Exception as error:
+            raise self._refused(error) from error
+
+    async def probe(self) -> Probe:
+        """Finds out what this Redis would refuse, without changing anything. Raises QueueUnavailable when it cannot be
+        reached or our user lacks a right."""
+        policy, refusal, commands, no_key, no_channel = await self._run("probe", self.keys.prefix)
+        if missing := missing_text(self.keys, commands, bool(no_key)):
+            self._probed = None
+            raise QueueUnavailable(missing)
+        evicting = policy and policy != "noeviction"
+        found = Probe(
+            refusal=self._refused(ResponseError(refusal)).told if refusal else "",
+            evicting=f"maxmemory-policy of Redis is {policy}; set it to noeviction" if evicting else "",
+            remark=no_channel_text(self.keys) if no_channel else "",
+        )
+        if found.remark and found.remark != self.remark():
+            log.warning("a right is missing", reason=found.remark)
+        self._probed = found
+        return found
 
     async def problem(self) -> str:
-        """Empty. Raises QueueUnavailable when this Redis is away or may evict keys at will; its text says what to mend."""
-        try:
-            problem = await self.policy_problem()
-        except QueueUnavailable as error:
-            raise QueueUnavailable("Redis cannot be reached") from error
-        if problem:
-            raise QueueUnavailable(problem)
+        """Empty. Raises QueueUnavailable when this Redis is away, refuses or may evict keys; for READY_CHECKS."""
+        found = await self.probe()
+        if found.refusal or found.evicting:
+            raise QueueUnavailable(found.refusal or found.evicting)
         return ""
 
-    async def policy_problem(self) -> str:
-        """Empty, or that this Redis may evict keys at will. Raises QueueUnavailable."""
-        try:
-            answer = await self.redis.config_get("maxmemory-policy")
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            raise QueueUnavailable(f"Redis: {error}") from error
-        except RedisError:
-            # Hosted servers hide CONFIG; INFO says the same.
-            answer = {"maxmemory-policy": (await self.ask("INFO", "memory")).get("maxmemory_policy", "")}
-        policy = str(answer.get("maxmemory-policy", ""))
-        if policy and policy != "noeviction":
-            return f"maxmemory-policy of Redis is {policy}; set it to noeviction"
-        return ""
+    def remark(self) -> str:
+        """What goes slower than it could, as last seen; '' if nothing does."""
+        return self._probed.remark if self._probed else ""
 
     async def close(self) -> None:
         await self.redis.aclose()
         await self.pool.disconnect()
+        await self.way.close()
+
+    async def _run(self, script: str, *arguments: str | bytes | int) -> Any:
+        try:
+            return await self._scripts[script](keys=[self.keys.epoch], args=list(arguments))
+        except DataError:
+            raise
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> QueueUnavailable:
+        """Another server may answer next time, with other rights: rights are no part of what is replicated."""
+        self._probed = None
+        if is_of_another_server(error):
+            self.way.leave()
+        return unavailable(error)

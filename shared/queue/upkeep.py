@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import orjson
-from redis.exceptions import ResponseError
 
 from shared.endpoints.caps import Caps
+from shared.errors import QueueUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
 from shared.queue.taking import BreakerChange
@@ -96,8 +96,8 @@ async def consumers(queue: QueueConnection, suffix: str) -> list[str]:
     """Names of all consumers that a stream knows."""
     try:
         answer = await queue.ask("XINFO CONSUMERS", queue.keys.prefix + suffix, queue.group)
-    except ResponseError as error:
-        if "no such key" in str(error) or "NOGROUP" in str(error):
+    except QueueUnavailable as error:
+        if "no such key" in str(error.__cause__) or "NOGROUP" in str(error.__cause__):
             return []
         raise
     return [str(line["name"]) for line in answer]
@@ -235,7 +235,9 @@ async def limit(
 async def publish_profile(queue: QueueConnection, profile: str, version: str) -> None:
     """Copies the rate profile (JSON) for the dispatchers, which see the new version at their next take."""
     await queue.ask("HSET", queue.keys.control, "version", version, "profile", profile)
-    await queue.ask("PUBLISH", queue.keys.wake, "1")
+    with suppress(QueueUnavailable):
+        # It is written; a dispatcher that is not woken looks within a second.
+        await queue.ask("PUBLISH", queue.keys.wake, "1")
 
 
 async def published_profile(queue: QueueConnection) -> tuple[str, str]:

@@ -18,18 +18,19 @@ from shared.errors import StoreUnavailable
 log = structlog.get_logger()
 
 ReadyCheck = Callable[[], Awaitable[str]]
-"""Answers '' or why the service should get no traffic. Raises StoreUnavailable while the store is away or refuses; its text
-names cause and cure."""
+"""Answers '' or why the service should get no traffic. Raises StoreUnavailable while the store is away or refuses."""
 
 _CHECK_LIMIT = 3.0
 """Seconds for all checks, which run side by side: a probe of Kubernetes waits for 5."""
 
 
 class Readiness:
-    """Add to ``checks`` before the first ``look``."""
+    """Add to ``checks`` before the first ``look``. ``remarks`` answer '' or what works worse than it could, and keep nobody
+    from traffic."""
 
     def __init__(self, outlives_stores: bool = False) -> None:
         self.checks: list[ReadyCheck] = []
+        self.remarks: list[Callable[[], str]] = []
         self._outlives_stores = outlives_stores
         self._were_well = False
 
@@ -47,7 +48,7 @@ async def _told(check: ReadyCheck) -> tuple[bool, str]:
     try:
         return False, await asyncio.wait_for(check(), _CHECK_LIMIT)
     except StoreUnavailable as error:
-        return True, str(error)
+        return True, error.told
     except TimeoutError:
         return True, f"a store had no answer within {_CHECK_LIMIT:.0f} s"
     except Exception as error:

@@ -103,9 +103,10 @@ async def _ready(request: web.Request) -> web.Response:
         ready, problems = False, ["it is stopping"]
     else:
         ready, problems = await request.app[READINESS].look()
-    return web.json_response(
-        {"status": "ready" if ready else "not ready", "problems": problems}, status=200 if ready else 503
-    )
+    body: dict[str, object] = {"status": "ready" if ready else "not ready", "problems": problems}
+    if remarks := [text for remark in request.app[READINESS].remarks if (text := remark())]:
+        body["remarks"] = remarks
+    return web.json_response(body, status=200 if ready else 503)
 
 
 def run(

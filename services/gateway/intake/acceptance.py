@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from uuid import UUID
 
 import prometheus_client
 import structlog
@@ -67,14 +68,24 @@ class Acceptance:
         committed = [message for message in accepted if message.send_at is None]
         try:
             await enqueue(self._queue, [Placement(_entry(message)) for message in committed])
-        except QueueUnavailable as error:
+        except Exception as error:
+            # Whatever it is, they are committed: who was told otherwise would send them again.
             _unqueued.inc(len(committed))
-            log.warning("accepted, to be enqueued by a scheduler", messages=len(committed), reason=str(error))
-            try:
-                await mark_not_enqueued(self._database, [message.id for message in committed])
-            except DatabaseUnavailable:
-                # The scheduler also finds them by their age.
-                log.warning("could not be marked as not enqueued", messages=len(committed))
+            unexpected = None if isinstance(error, QueueUnavailable) else error
+            log.warning(
+                "accepted, to be enqueued by a scheduler",
+                messages=len(committed),
+                reason=str(error),
+                exc_info=unexpected,
+            )
+            await self._mark_not_enqueued([message.id for message in committed])
+
+    async def _mark_not_enqueued(self, committed: Sequence[UUID]) -> None:
+        try:
+            await mark_not_enqueued(self._database, committed)
+        except Exception as error:
+            # The scheduler also finds them by their age.
+            log.warning("could not be marked as not enqueued", messages=len(committed), reason=type(error).__name__)
 
     async def accept_campaign(self, campaign: NewCampaign) -> None:
         """Commits a campaign with all its messages. Raises OwnedMediaGone, KeyTaken, DatabaseUnavailable."""

@@ -9,11 +9,7 @@ _OVERDUE_ATTEMPT = 60.0  # seconds past its deadline; a scheduler looks for such
 
 
 def stores(seen: Observation) -> list[Finding]:
-    findings = []
-    if seen.queue.problem:
-        findings.append(Finding(Health.DOWN, "redis", "Redis cannot be reached", seen.queue.problem))
-    elif seen.policy_problem:
-        findings.append(Finding(Health.DOWN, "redis", "Redis may evict keys", seen.policy_problem))
+    findings = _redis(seen)
     if seen.database.problem:
         findings.append(Finding(Health.DOWN, "postgres", "Postgres cannot be reached", seen.database.problem))
     elif seen.durability_problem:
@@ -21,6 +17,18 @@ def stores(seen: Observation) -> list[Finding]:
             Finding(Health.DEGRADED, "postgres", "Postgres may forget what was accepted", seen.durability_problem)
         )
     return findings + _went_back(seen) + _epoch(seen)
+
+
+def _redis(seen: Observation) -> list[Finding]:
+    for look in (seen.queue, seen.probe):
+        if look.problem:
+            return [Finding(Health.DOWN, "redis", look.told or "Redis cannot be reached", look.problem)]
+    probe = seen.probe.figures
+    if probe is None:
+        return []
+    if probe.refusal or probe.evicting:
+        return [Finding(Health.DOWN, "redis", probe.refusal or probe.evicting)]
+    return [Finding(Health.DEGRADED, "redis", probe.remark)] if probe.remark else []
 
 
 def _went_back(seen: Observation) -> list[Finding]:

@@ -55,6 +55,6 @@ for first = 1, #slots, 1000 do
     end
 end
 if added > 0 then
-    redis.call('PUBLISH', prefix .. ':wake', '1')
+    redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 return {'OK', added}

@@ -34,6 +34,6 @@ for _, entry in ipairs(entries) do
     end
 end
 if #entries > 0 then
-    redis.call('PUBLISH', prefix .. ':wake', '1')
+    redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 return {'OK', #entries}

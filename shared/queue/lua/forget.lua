@@ -37,10 +37,21 @@ if ARGV[5] ~= '' and beat and beat ~= ARGV[5] then
     return {'ALIVE'}
 end
 
+-- What is pending for the dispatcher; nothing in a stream that has no group yet. Any other error ends the script: taken for
+-- nothing, the consumer would be deleted, and Redis forgets with it what it had taken.
+local function pending_in(stream, limit)
+    local pending = redis.pcall('XPENDING', stream, group, '-', '+', limit, dispatcher)
+    if not pending.err then
+        return pending
+    end
+    return string.find(pending.err, 'NOGROUP', 1, true) and {} or
+        redis.call('XPENDING', stream, group, '-', '+', limit, dispatcher)
+end
+
 local LIMIT = 5000
 local function hand_back(stream)
-    local pending = redis.pcall('XPENDING', stream, group, '-', '+', LIMIT, dispatcher)
-    for _, line in ipairs(pending.err and {} or pending) do
+    local pending = pending_in(stream, LIMIT)
+    for _, line in ipairs(pending) do
         local entry = redis.call('XRANGE', stream, line[1], line[1])[1]
         if entry then
             redis.call('XADD', stream, '*', unpack(entry[2]))
@@ -48,7 +59,7 @@ local function hand_back(stream)
         redis.call('XACK', stream, group, line[1])
         redis.call('XDEL', stream, line[1])
     end
-    return not pending.err and #pending > 0
+    return #pending > 0
 end
 
 local handed_back, left = false, false
@@ -57,11 +68,10 @@ for index = 7, #ARGV do
     if ARGV[5] == '' then
         handed_back = hand_back(stream) or handed_back
     end
-    local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1, dispatcher)
-    left = left or (not pending.err and #pending > 0)
+    left = left or #pending_in(stream, 1) > 0
 end
 if handed_back then
-    redis.call('PUBLISH', prefix .. ':wake', '1')
+    redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 if left then
     return {'PENDING'}
@@ -77,8 +87,6 @@ for index = 1, #owners, 2 do
     if owner == dispatcher then
         -- It may have been sent just now: the caps count it from here.
         redis.call('ZADD', prefix .. ':sends:' .. string.match(slot, '^(.*)/'), 'XX', now, string.match(owners[index + 1], '^([^|]*)'))
-        redis.call('HDEL', prefix .. ':busy:owners', slot)
-        redis.call('ZREM', prefix .. ':busy', slot)
         local state_key = prefix .. ':state:' .. string.match(slot, '^(.*)/')
         local ready_at = now + tonumber(ARGV[6])
         -- The campaigns' pause of before the slot was taken is kept.
@@ -89,6 +97,8 @@ for index = 1, #owners, 2 do
             redis.call('ZADD', prefix .. ':rota', ready_at, slot)
             redis.call('ZADD', prefix .. ':rota:bulk', bulk_ready_at, slot)
         end
+        redis.call('ZREM', prefix .. ':busy', slot)
+        redis.call('HDEL', prefix .. ':busy:owners', slot)
         given = given + 1
     end
 end

@@ -27,7 +27,6 @@ local changed = false
 for index, name in ipairs(names) do
     if (before[index] or '0') ~= ARGV[3 + index] then
         changed = true
-        redis.call('HSET', state_key, name, ARGV[3 + index])
     end
 end
 if not changed then
@@ -66,5 +65,9 @@ for set, until_ms in pairs({[':rota'] = held[1] or '', [':rota:bulk'] = held[2] 
     end
 end
 redis.call('HDEL', state_key, 'capped_until', 'bulk_capped_until')
-redis.call('PUBLISH', prefix .. ':wake', '1')
+-- Last, since whoever finds them as they should be does nothing.
+for index, name in ipairs(names) do
+    redis.call('HSET', state_key, name, ARGV[3 + index])
+end
+redis.pcall('PUBLISH', prefix .. ':wake', '1')
 return 1

@@ -37,7 +37,7 @@ for _, member in ipairs(due) do
     redis.call('ZREM', scheduled, member)
 end
 if #due > 0 then
-    redis.call('PUBLISH', prefix .. ':wake', '1')
+    redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 
 -- An open endpoint has no slot in the rota; its longest pauses stand in its state until it is readmitted.
@@ -54,10 +54,8 @@ for _, slot in ipairs(ended) do
     local owner = redis.call('HGET', prefix .. ':busy:owners', slot) or ''
     local ready_at = now + tonumber(ARGV[4])
     local bulk_ready_at = math.max(ready_at, tonumber(string.match(owner, '|([^|]*)$') or '') or 0)
-    redis.call('ZREM', busy, slot)
     -- It may have been sent just now: the caps count it from here.
     redis.call('ZADD', prefix .. ':sends:' .. string.match(slot, '^(.*)/'), 'XX', now, string.match(owner, '^([^|]*)'))
-    redis.call('HDEL', prefix .. ':busy:owners', slot)
     local state_key = prefix .. ':state:' .. string.match(slot, '^(.*)/')
     if redis.call('HGET', state_key, 'breaker') == 'open' then
         keep_pause(state_key, ready_at, bulk_ready_at)
@@ -65,6 +63,8 @@ for _, slot in ipairs(ended) do
         redis.call('ZADD', rota, ready_at, slot)
         redis.call('ZADD', rota_bulk, bulk_ready_at, slot)
     end
+    redis.call('ZREM', busy, slot)
+    redis.call('HDEL', prefix .. ':busy:owners', slot)
 end
 
 -- Half-open endpoints are few; each has a field here while it is on trial.

@@ -45,5 +45,5 @@ for number = 0, tonumber(ARGV[4]) - 1 do
         redis.call('ZADD', prefix .. ':rota:bulk', 'NX', bulk_ready_at, slot)
     end
 end
-redis.call('PUBLISH', prefix .. ':wake', '1')
+redis.pcall('PUBLISH', prefix .. ':wake', '1')
 return breaker

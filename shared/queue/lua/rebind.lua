@@ -17,10 +17,12 @@ local limit = tonumber(ARGV[5])
 local moved, from = 0, '-'
 local in_hand = {}
 local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1000)
-if not pending.err then
-    for _, line in ipairs(pending) do
-        in_hand[line[1]] = true
-    end
+if pending.err then
+    -- No group yet: nobody has taken anything. Any other error ends the script.
+    pending = string.find(pending.err, 'NOGROUP', 1, true) and {} or redis.call('XPENDING', stream, group, '-', '+', 1000)
+end
+for _, line in ipairs(pending) do
+    in_hand[line[1]] = true
 end
 -- Those that stay must not hide what lies behind them; ten pages bound the work of a call.
 for _ = 1, 10 do
@@ -48,6 +50,6 @@ for _ = 1, 10 do
     end
 end
 if moved > 0 then
-    redis.call('PUBLISH', prefix .. ':wake', '1')
+    redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 return moved

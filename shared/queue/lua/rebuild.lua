@@ -56,5 +56,5 @@ for endpoint, fields in pairs(state.states) do
 end
 redis.call('HSET', prefix .. ':control', 'version', state.version, 'profile', state.profile)
 redis.call('HSET', KEYS[1], 'number', ARGV[3], 'run_id', run_id)
-redis.call('PUBLISH', prefix .. ':wake', '1')
+redis.pcall('PUBLISH', prefix .. ':wake', '1')
 return 1

@@ -21,8 +21,8 @@ if ARGV[4] ~= '' then
 end
 local pending = redis.pcall(unpack(query))
 if pending.err then
-    -- No such stream or group: nothing is pending in it.
-    return {}
+    -- No such stream or group: nothing is pending in it. Any other error ends the script.
+    return string.find(pending.err, 'NOGROUP', 1, true) and {} or redis.call(unpack(query))
 end
 local back = {}
 for _, line in ipairs(pending) do
@@ -50,6 +50,6 @@ for _, line in ipairs(pending) do
     redis.call('XDEL', stream, id)
 end
 if #back > 0 then
-    redis.call('PUBLISH', prefix .. ':wake', '1')
+    redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 return back

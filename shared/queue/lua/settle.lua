@@ -54,12 +54,13 @@ local back = {slots = {}, ready = {}, bulk = {}}
 
 local function write_slots()
     if #back.slots > 0 then
-        redis.call('HDEL', prefix .. ':busy:owners', unpack(back.slots))
-        redis.call('ZREM', prefix .. ':busy', unpack(back.slots))
+        -- Into the rota before the lease goes: should the rest be refused, the same settlement can be repeated.
         if #back.ready > 0 then
             redis.call('ZADD', rota, unpack(back.ready))
             redis.call('ZADD', rota_bulk, unpack(back.bulk))
         end
+        redis.call('ZREM', prefix .. ':busy', unpack(back.slots))
+        redis.call('HDEL', prefix .. ':busy:owners', unpack(back.slots))
         back = {slots = {}, ready = {}, bulk = {}}
     end
 end
@@ -323,10 +324,10 @@ end
 write_slots()
 write_counts()
 for suffix, ids in pairs(entries) do
-    redis.pcall('XACK', prefix .. suffix, group, unpack(ids))
+    redis.call('XACK', prefix .. suffix, group, unpack(ids))
     redis.call('XDEL', prefix .. suffix, unpack(ids))
 end
 if woken then
-    redis.call('PUBLISH', prefix .. ':wake', '1')
+    redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 return changes

@@ -65,10 +65,9 @@ local function read(suffix, count)
     local stream = prefix .. suffix
     local reply = redis.pcall('XREADGROUP', 'GROUP', group, dispatcher, 'COUNT', count, 'STREAMS', stream, '>')
     if type(reply) == 'table' and reply.err then
-        if not string.find(reply.err, 'NOGROUP', 1, true) then
-            return {}
+        if string.find(reply.err, 'NOGROUP', 1, true) then
+            redis.call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
         end
-        redis.call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
         reply = redis.call('XREADGROUP', 'GROUP', group, dispatcher, 'COUNT', count, 'STREAMS', stream, '>')
     end
     if not reply then
@@ -150,10 +149,11 @@ local gone = {slots = {}, busy = {}, owners = {}}
 
 local function write_slots()
     if #gone.slots > 0 then
+        -- Leased before they leave the rota: should the rest be refused, take_back.lua gives them back with their pauses.
+        redis.call('HSET', prefix .. ':busy:owners', unpack(gone.owners))
+        redis.call('ZADD', prefix .. ':busy', unpack(gone.busy))
         redis.call('ZREM', rota, unpack(gone.slots))
         redis.call('ZREM', rota_bulk, unpack(gone.slots))
-        redis.call('ZADD', prefix .. ':busy', unpack(gone.busy))
-        redis.call('HSET', prefix .. ':busy:owners', unpack(gone.owners))
         gone = {slots = {}, busy = {}, owners = {}}
     end
 end

@@ -31,8 +31,6 @@ for index = 1, #owners, 2 do
         local state_key = prefix .. ':state:' .. endpoint
         local bulk_ready_at = math.max(now, tonumber(bulk_before) or 0)
         redis.call('ZREM', prefix .. ':sends:' .. endpoint, token)
-        redis.call('HDEL', prefix .. ':busy:owners', slot)
-        redis.call('ZREM', prefix .. ':busy', slot)
         local breaker = redis.call('HGET', state_key, 'breaker')
         if breaker == 'open' then
             -- Its pauses stand in its state already; the slot comes back when it is readmitted.
@@ -45,14 +43,25 @@ for index = 1, #owners, 2 do
             redis.call('ZADD', prefix .. ':rota:bulk', bulk_ready_at, slot)
             slots = slots + 1
         end
+        redis.call('ZREM', prefix .. ':busy', slot)
+        redis.call('HDEL', prefix .. ':busy:owners', slot)
     end
+end
+
+-- What is pending for the dispatcher; nothing in a stream that has no group yet. Any other error ends the script.
+local function pending_in(stream, limit)
+    local pending = redis.pcall('XPENDING', stream, group, '-', '+', limit, dispatcher)
+    if not pending.err then
+        return pending
+    end
+    return string.find(pending.err, 'NOGROUP', 1, true) and {} or
+        redis.call('XPENDING', stream, group, '-', '+', limit, dispatcher)
 end
 
 local entries = 0
 for index = 6, #ARGV do
     local stream = prefix .. ARGV[index]
-    local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1000, dispatcher)
-    for _, line in ipairs(pending.err and {} or pending) do
+    for _, line in ipairs(pending_in(stream, 1000)) do
         local id = line[1]
         if not known.entries[ARGV[index] .. ' ' .. id] then
             local entry = redis.call('XRANGE', stream, id, id)[1]
@@ -66,6 +75,6 @@ for index = 6, #ARGV do
     end
 end
 if slots > 0 or entries > 0 then
-    redis.call('PUBLISH', prefix .. ':wake', '1')
+    redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 return {slots, entries}

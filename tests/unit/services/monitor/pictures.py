@@ -10,7 +10,7 @@ from shared.database.connection import Database
 from shared.database.figures import AttemptFigures, DatabaseFigures, HistoryFigures
 from shared.endpoints.identity import Endpoint
 from shared.messages import Lane, Verdict
-from shared.queue.connection import QueueConnection
+from shared.queue.connection import Probe, QueueConnection
 from shared.queue.figures import EndpointFigures, QueueFigures, StreamFigures
 from shared.settings import DatabaseSettings, RedisSettings
 
@@ -54,5 +54,5 @@ def seen(queue: QueueFigures | None = None, database: DatabaseFigures | None = N
     )
     observation.queue.figures, observation.queue.problem = queue or queue_picture(), ""
     observation.database.figures, observation.database.problem = database or database_picture(), ""
-    observation.policy.figures, observation.policy.problem = "", ""
+    observation.probe.figures, observation.probe.problem = Probe(), ""
     return observation

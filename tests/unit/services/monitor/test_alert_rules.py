@@ -15,6 +15,7 @@ from shared.database.receipts import DeliveryFigures
 from shared.endpoints.feedback import FeedbackState
 from shared.endpoints.gowa import AccountState
 from shared.messages import Lane, Verdict
+from shared.queue.connection import Probe
 from shared.queue.figures import StreamFigures
 from tests.unit.services.monitor.pictures import (
     ENDPOINTS,
@@ -58,7 +59,7 @@ def with_problem(look: str) -> Observation:
 
 def with_policy() -> Observation:
     observation = seen()
-    observation.policy.figures = "maxmemory-policy of Redis is allkeys-lru"
+    observation.probe.figures = Probe(evicting="maxmemory-policy of Redis is allkeys-lru")
     return observation
 
 

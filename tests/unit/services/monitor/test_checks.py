@@ -3,13 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from redis.exceptions import ResponseError
 
 from services.monitor.checks.everything import findings_of
 from services.monitor.checks.finding import Finding, Health, worst
 from services.monitor.observation import Observation
 from shared.database.figures import SuspendedEndpoint
 from shared.messages import Lane
+from shared.queue.connection import Probe
 from shared.queue.figures import StreamFigures
+from shared.queue.refusals import unavailable
 from tests.unit.services.monitor.pictures import ENDPOINTS, NOW, database_picture, endpoint, queue_picture, seen
 
 WARNING = timedelta(minutes=5)
@@ -62,8 +65,27 @@ def test_a_postgres_that_may_forget_commits_is_degraded() -> None:
 
 def test_a_redis_that_evicts_is_down() -> None:
     observation = seen()
-    observation.policy.figures = "maxmemory-policy of Redis is allkeys-lru"
+    observation.probe.figures = Probe(evicting="maxmemory-policy of Redis is allkeys-lru")
     assert parts(observation) == [("redis", "down")]
+
+
+@pytest.mark.parametrize("look", ["queue", "probe"])
+def test_why_redis_cannot_be_used_is_for_anybody_and_what_it_said_is_not(look: str) -> None:
+    observation = seen()
+    refused = unavailable(ResponseError("NOREPLICAS of 10.0.0.7"))
+    getattr(observation, look).problem, getattr(observation, look).told = str(refused), refused.told
+    [finding] = [one for one in findings(observation) if one.health is Health.DOWN]
+    assert "min-replicas-to-write" in finding.reason
+    assert "10.0.0.7" not in finding.reason
+    assert "10.0.0.7" in finding.detail
+
+
+def test_a_redis_that_takes_no_writes_is_down_and_a_right_that_is_spared_degraded() -> None:
+    observation = seen()
+    observation.probe.figures = Probe(refusal="Redis cannot be used: it is out of memory; raise its maxmemory")
+    assert parts(observation) == [("redis", "down")]
+    observation.probe.figures = Probe(remark="the user of Redis lacks &{q}:wake")
+    assert parts(observation) == [("redis", "degraded")]
 
 
 @pytest.mark.parametrize(
