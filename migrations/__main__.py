@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import sys
 from pathlib import Path
 
 import asyncpg
 
-from shared.errors import SettingError
+from shared.database.away import STORE_ERRORS, cause_of
+from shared.database.connecting import Connector
+from shared.errors import DatabaseUnavailable, SettingError
 from shared.settings import DatabaseSettings, load
 
 _LOCK = 7205759403792792
@@ -69,17 +72,21 @@ async def main() -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        connection = await asyncpg.connect(**settings.connect_arguments(), timeout=30)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        print(f"Postgres at {settings.database_host}:{settings.database_port} cannot be used: {error}", file=sys.stderr)
+        connection = await Connector(settings).connect()
+    except DatabaseUnavailable as error:
+        print(error, file=sys.stderr)
         return 1
     try:
         done = await migrate(connection)
-    except (ChangedMigration, asyncpg.PostgresError) as error:
+    except ChangedMigration as error:
         print(f"migration failed: {error}", file=sys.stderr)
         return 1
+    except STORE_ERRORS as error:
+        print(f"migration failed: {cause_of(error)} ({error})", file=sys.stderr)
+        return 1
     finally:
-        await connection.close()
+        with contextlib.suppress(*STORE_ERRORS):
+            await connection.close()
     print("\n".join(f"applied {name}" for name in done) if done else "the schema is up to date")
     return 0
 

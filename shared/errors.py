@@ -22,12 +22,12 @@ class SettingError(PacelineError):
 class StoreUnavailable(PacelineError):
     """Redis or Postgres cannot be reached, did not answer in time or refuses; the caller may repeat what is safe to repeat.
 
-    ``told``: cause and cure, for anybody: no address, no name of a user. The text adds what the store itself ``said``.
+    ``reason``: cause and cure, for anybody: no address, no name of a user. The text adds what the store itself ``said``.
     """
 
-    def __init__(self, told: str, said: str = "") -> None:
-        super().__init__(f"{told} ({said})" if said else told)
-        self.told = told
+    def __init__(self, reason: str, said: str = "") -> None:
+        super().__init__(f"{reason} ({said})" if said else reason)
+        self.reason = reason
 
 
 class QueueUnavailable(StoreUnavailable):

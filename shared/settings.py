@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -90,37 +91,135 @@ class LogSettings(Settings):
 
 
 class DatabaseSettings(Settings):
-    database_host: str = Field(description="Host of Postgres")
+    database_host: str = Field(
+        description="Host of Postgres; or several, comma separated, each with :port where it differs: the first that may be"
+        " written to is taken"
+    )
     database_port: int = Field(5432, ge=1, le=65535, description="Port of Postgres")
     database_name: str = Field("postgres", description="Name of the database")
     database_user: str = Field("postgres", description="User of the database")
     database_password: SecretStr = Field(SecretStr(""), description="Password of that user")
     database_ssl_mode: str = Field(
-        "require", description="disable, allow, prefer, require, verify-ca or verify-full, as in libpq"
+        "require",
+        description="disable, allow, prefer, require (no certificate is checked), verify-ca or verify-full, as in libpq",
     )
+    database_ssl_root_cert: str = Field(
+        "",
+        description="File with the certificates (PEM) that may have signed that of Postgres, for verify-ca and verify-full;"
+        " verify-full without it trusts those of the system",
+    )
+    database_ssl_cert: str = Field("", description="File with our own certificate (PEM), where Postgres asks for one")
+    database_ssl_key: str = Field("", description="File with its key, unless DATABASE_SSL_CERT holds it too")
     database_statement_cache_size: int = Field(
-        100, ge=0, description="Prepared statements kept per connection; 0 behind pgbouncer in transaction mode"
+        100,
+        ge=0,
+        description="Prepared statements kept per connection; 0 behind pgbouncer in transaction mode, which is also noticed",
     )
+
+    @field_validator("database_host")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        for one in value.split(","):
+            _host_and_port(one, 0)
+        return value
 
     @field_validator("database_ssl_mode")
     @classmethod
     def _known_mode(cls, value: str) -> str:
-        modes = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+        modes = ("disable", "allow", "prefer", "require", *_VERIFYING)
         if value not in modes:
             raise ValueError(f"one of {', '.join(modes)} is wanted")
         return value
 
+    @model_validator(mode="after")
+    def _certificates(self) -> DatabaseSettings:
+        mode = f"DATABASE_SSL_MODE={self.database_ssl_mode}"
+        if self.database_ssl_root_cert and self.database_ssl_mode not in _VERIFYING:
+            raise ValueError(
+                f"DATABASE_SSL_ROOT_CERT: {mode} checks no certificate; verify-full or verify-ca is wanted with it"
+            )
+        if self.database_ssl_mode == "verify-ca" and not self.database_ssl_root_cert:
+            raise ValueError(f"DATABASE_SSL_ROOT_CERT: {mode} needs it; verify-full alone may do without")
+        if self.database_ssl_cert and self.database_ssl_mode not in ("require", *_VERIFYING):
+            raise ValueError(
+                f"DATABASE_SSL_CERT: {mode} may connect without TLS; require, verify-ca or verify-full is wanted"
+            )
+        if self.database_ssl_key and not self.database_ssl_cert:
+            raise ValueError("DATABASE_SSL_KEY: it says nothing without DATABASE_SSL_CERT")
+        self.database_tls()
+        return self
+
+    def database_hosts(self) -> list[tuple[str, int]]:
+        """(host, port) in the order of the setting."""
+        return [_host_and_port(one, self.database_port) for one in self.database_host.split(",")]
+
+    def database_tls(self) -> ssl.SSLContext | str:
+        """What asyncpg takes as ``ssl``. Raises ValueError naming the setting whose file cannot be used. With a mode by its
+        name asyncpg would look for certificates in the home of whoever runs this, and there may be none."""
+        if self.database_ssl_mode not in ("require", *_VERIFYING):
+            return self.database_ssl_mode
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_alpn_protocols(["postgresql"])  # Postgres 17 and newer ask for it where TLS is begun at once
+        context.check_hostname = self.database_ssl_mode == "verify-full"
+        context.verify_mode = ssl.CERT_REQUIRED if self.database_ssl_mode in _VERIFYING else ssl.CERT_NONE
+        if self.database_ssl_root_cert:
+            _load("DATABASE_SSL_ROOT_CERT", lambda: context.load_verify_locations(self.database_ssl_root_cert))
+        elif self.database_ssl_mode == "verify-full":
+            context.set_default_verify_paths()
+        if self.database_ssl_cert:
+            key = self.database_ssl_key or None
+            # Asked for a passphrase, OpenSSL would wait at the terminal.
+            _load("DATABASE_SSL_CERT", lambda: context.load_cert_chain(self.database_ssl_cert, key, lambda: ""))
+        return context
+
     def connect_arguments(self) -> dict[str, Any]:
         """Keyword arguments for asyncpg."""
+        hosts = self.database_hosts()
         return {
-            "host": self.database_host,
-            "port": self.database_port,
+            "host": [host for host, _ in hosts],
+            "port": [port for _, port in hosts],
             "database": self.database_name,
             "user": self.database_user,
             "password": self.database_password.get_secret_value() or None,
-            "ssl": self.database_ssl_mode,
+            "ssl": self.database_tls(),
             "statement_cache_size": self.database_statement_cache_size,
         }
+
+
+_VERIFYING = ("verify-ca", "verify-full")
+
+
+def _host_and_port(text: str, default: int) -> tuple[str, int]:
+    """Of ``host``, ``host:port``, an address of either kind, ``[address]:port`` or the path of a socket's folder. Raises
+    ValueError."""
+    text = text.strip()
+    bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d+))?", text)
+    host, port = bracketed.groups() if bracketed else (text, None)
+    if not bracketed and text.count(":") == 1 and not text.startswith("/"):
+        host, _, port = text.partition(":")
+    if (
+        not host
+        or re.search(r"[\s@]|://", host)
+        or (port is not None and not (port.isdigit() and 0 < int(port) < 65536))
+    ):
+        raise ValueError("a host such as db, db:5433 or [::1]:5433 is wanted, or several with commas between")
+    try:
+        if not host.startswith("/"):
+            host.encode("idna")
+    except UnicodeError:
+        raise ValueError("that cannot be the name of a host") from None
+    return host, default if port is None else int(port)
+
+
+def _load(setting: str, load: Callable[[], None]) -> None:
+    try:
+        load()
+    except ssl.SSLError as error:
+        raise ValueError(
+            f"{setting}: the file holds no such certificate or key, or they do not belong together: {error.reason}"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"{setting}: the file cannot be read: {error.strerror}") from None
 
 
 class RedisSettings(Settings):

@@ -25,7 +25,8 @@ log = structlog.get_logger()
 _verdicts = Counter("paceline_attempts_total", "Attempts by verdict", ["verdict"])
 _repeats = Counter("paceline_settlement_repeats_total", "Writes of outcomes that had to be repeated", ["store"])
 _VERDICTS = {verdict: _verdicts.labels(verdict.value) for verdict in Verdict}
-_LONGEST_PAUSE = 5.0
+_LONGEST_PAUSE = 1.0
+"""Seconds; after a failover a verdict must be there before anybody looks for it in the chat."""
 T = TypeVar("T")
 
 

@@ -77,16 +77,17 @@ def conditions(
 
 def _stores(seen: Observation) -> Iterator[Condition]:
     refusal = seen.probe.figures.refusal if seen.probe.figures else ""
-    for problem, told in (
-        (seen.queue.problem, seen.queue.told),
-        (seen.probe.problem, seen.probe.told),
+    for problem, reason in (
+        (seen.queue.problem, seen.queue.reason),
+        (seen.probe.problem, seen.probe.reason),
         (refusal, refusal),
     ):
         if problem:
-            yield Condition("redis_away", Severity.CRITICAL, told or "Redis cannot be reached", lasting=_BLINK)
+            yield Condition("redis_away", Severity.CRITICAL, reason or "Redis cannot be reached", lasting=_BLINK)
             break
-    if seen.database.problem:
-        yield Condition("postgres_away", Severity.CRITICAL, "Postgres cannot be reached", lasting=_BLINK)
+    postgres, _ = seen.postgres_problem
+    if postgres:
+        yield Condition("postgres_away", Severity.CRITICAL, postgres, lasting=_BLINK)
     if seen.policy_problem:
         yield Condition("redis_may_evict", Severity.CRITICAL, "Redis may evict keys: maxmemory-policy is wrong")
     if seen.durability_problem:

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 LOOK_TIMEOUT = 4.0  # seconds; longer than Redis is given for an answer, shorter than a caller of /health waits
 SHOWN_CAMPAIGNS = 25
+_USABLE_MAX_AGE = 3.0
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
@@ -34,8 +35,8 @@ Figures = TypeVar("Figures")
 
 
 class Look(Generic[Figures]):
-    """The last answer of ``ask``; ``problem`` is '' or why there was none the last time, ``told`` the same for anybody and
-    with its cure, where that is known. ``figures`` stay the last ones."""
+    """The last answer of ``ask``; ``problem`` is '' or why there was none the last time, for operators, ``reason`` the same for
+    anybody, where the error says so; ``figures`` stay the last ones."""
 
     def __init__(self, name: str, ask: Callable[[], Awaitable[Figures]]) -> None:
         self._name = name
@@ -44,7 +45,7 @@ class Look(Generic[Figures]):
         self._at: float | None = None
         self.figures: Figures | None = None
         self.problem = "nobody has looked yet"
-        self.told = ""
+        self.reason = ""
 
     @property
     def now(self) -> Figures | None:
@@ -57,19 +58,19 @@ class Look(Generic[Figures]):
             if self._at is not None and time.monotonic() - self._at < max_age:
                 return
             before = self.problem if self._at is not None else ""
+            self.reason = ""
             try:
                 self.figures = await asyncio.wait_for(self._ask(), LOOK_TIMEOUT)
-                self.problem = self.told = ""
+                self.problem = ""
             except TimeoutError:
                 self.problem = f"no answer in {LOOK_TIMEOUT:.0f} s"
-                self.told = ""
             except StoreUnavailable as error:
-                self.problem, self.told = str(error), error.told
+                self.problem, self.reason = str(error), error.reason
             except RebuildNeeded as error:
-                self.problem, self.told = str(error), ""
+                self.problem = str(error)
             except Exception as error:
                 # A figure that cannot be read must not take the others along.
-                self.problem, self.told = f"{type(error).__name__}: {error}", ""
+                self.problem = f"{type(error).__name__}: {error}"
                 if not before:
                     log.exception("look failed", look=self._name)
             self._at = time.monotonic()
@@ -98,6 +99,8 @@ class Observation:
         self.probe = Look("probe of the queue", queue.probe)
         self.durability = Look("durability", lambda: durability_problem(database))
         self.database = Look("database", lambda: database_figures(database, SHOWN_CAMPAIGNS))
+        self.usable = Look("usable", database.problem)
+        """Whether Postgres takes what services write: it may answer every question and be read-only."""
         self.history = Look("history", lambda: history_figures(database, endpoints, DAY, HOUR))
         self.accounts: dict[str, AccountState] = {}
         """What each account last said of itself; missing: it was not asked."""
@@ -111,10 +114,21 @@ class Observation:
     def durability_problem(self) -> str:
         return self.durability.figures or ""
 
+    @property
+    def postgres_problem(self) -> tuple[str, str]:
+        """('', '') or why Postgres cannot be used, for anybody and for operators."""
+        if self.database.problem:
+            return self.database.reason or "Postgres cannot be reached", self.database.problem
+        if self.usable.reason:
+            return self.usable.reason, self.usable.problem
+        return self.usable.figures or "", ""
+
     async def refresh(self, max_age: float = 0.0) -> None:
         """Looks at queue and database."""
         looks = (self.queue, self.probe, self.database)
-        await asyncio.gather(*(look.refresh(max_age) for look in looks))
+        await asyncio.gather(
+            *(look.refresh(max_age) for look in looks), self.usable.refresh(max(max_age, _USABLE_MAX_AGE))
+        )
 
     async def refresh_slowly(self) -> None:
         """Looks at what costs more or seldom changes."""

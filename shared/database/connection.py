@@ -1,21 +1,34 @@
-"""The one way to Postgres: a pool, its limits, and errors sorted into "repeat it" and "it is wrong".
+"""The one way to Postgres: a pool, its limits, and errors sorted into "repeat it" and "a value is wrong".
 
-Postgres may be away when a service starts or at any time later; the pool recovers by itself and every failure to reach it
-is DatabaseUnavailable within a bounded time.
+Postgres may be away, or be read-only, when a service starts or at any time later. Every failure that is not about a value is
+DatabaseUnavailable, within a bounded time, and says what mends it. The pool recovers by itself: where one connection finds
+that its server is gone or may not be written to, all are replaced, so that a service follows a failover with its next
+statement.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 import orjson
+import structlog
 
+from shared.database.away import (
+    STORE_ERRORS,
+    blames_value,
+    cause_of,
+    condemns_neighbours,
+    is_unwritable,
+    lost_its_statement,
+    words_of,
+)
+from shared.database.away import BadValue as BadValue
+from shared.database.connecting import CONNECT_TIMEOUT, Connector, reported_read_only
+from shared.database.statements import load_statements as load_statements
 from shared.errors import DatabaseUnavailable
 from shared.settings import DatabaseSettings
 
@@ -24,30 +37,20 @@ if TYPE_CHECKING:
 
     Connection = PoolConnectionProxy[asyncpg.Record]
 
-_SQL = Path(__file__).parent / "sql"
+T = TypeVar("T")
+log = structlog.get_logger()
+_SQL = load_statements("connecting")
 SCHEMA = "0013_months_of_the_batch.sql"
 """The newest migration that the services need; the images do not hold the migrations themselves."""
-_CONNECT_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 15.0
-
-BadValue = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
-"""SQLSTATE classes 22 and 23: a value is to blame, so repeating the same batch cannot help."""
-
-_REPEATABLE = (
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InvalidCachedStatementError,
-)
-
-_NOT_LET_IN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
-"""Also to be repeated: a password may be changed at the other side first, a database be made later."""
+_RELEASE_TIMEOUT = 5.0
+"""Seconds for a statement that was given up to be cancelled at the server, before its connection is cut."""
+_CHECK_TIMEOUT = 2.5
+"""Seconds; shorter than whoever asks for readiness waits, so that the answer names Postgres."""
 
 
-def load_statements(name: str) -> dict[str, str]:
-    """The statements of ``sql/<name>.sql``, each after a line ``-- name: <name>``."""
-    parts = re.split(r"^-- name: (\w+)\n", (_SQL / f"{name}.sql").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {key: text.strip() for key, text in zip(parts[1::2], parts[2::2], strict=True)}
+class _DoneNothing(DatabaseUnavailable):
+    """Refused before anything was done, by a connection that is being replaced: to be repeated at once, by another."""
 
 
 class _KeepingConnection(asyncpg.Connection):
@@ -86,7 +89,7 @@ class Database:
     """A pool of at most ``size`` connections. ``open`` it before use, ``close`` it after."""
 
     def __init__(self, settings: DatabaseSettings, size: int, application: str) -> None:
-        self._settings = settings
+        self._connector = Connector(settings, _prepare)
         self._size = size
         self._application = application
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -94,31 +97,40 @@ class Database:
     async def open(self) -> Database:
         """Makes the pool; connects only when first used, so this works while Postgres is away."""
         self._pool = await asyncpg.create_pool(
-            **self._settings.connect_arguments(),
+            connect=self._connector.connect,
             min_size=0,
             max_size=self._size,
-            init=_prepare,
             connection_class=_KeepingConnection,
-            timeout=_CONNECT_TIMEOUT,
             command_timeout=_STATEMENT_TIMEOUT + 1,
             max_inactive_connection_lifetime=60,
         )
         return self
 
     async def problem(self) -> str:
-        """Empty, or that the schema is older than this code. Raises DatabaseUnavailable, whose text says what to mend."""
+        """Empty, or that the schema is older than this code. Raises DatabaseUnavailable, whose text says what to mend: Postgres
+        is away, or may not be written to, or its role lacks a right."""
         try:
-            newest = await self.fetchval("select max(name) from applied_migrations")
+            async with asyncio.timeout(_CHECK_TIMEOUT):
+                return await self._problem()
+        except TimeoutError as error:
+            raise DatabaseUnavailable(cause_of(error), self._connector.where()) from error
+
+    async def _problem(self) -> str:
+        try:
+            row = await self.fetchrow(_SQL["usable"])
         except DatabaseUnavailable as error:
-            if isinstance(error.__cause__, _NOT_LET_IN):
-                raise DatabaseUnavailable(
-                    "Postgres refuses DATABASE_USER, DATABASE_PASSWORD or DATABASE_NAME"
-                ) from error
-            raise DatabaseUnavailable("Postgres cannot be reached") from error
-        except asyncpg.UndefinedTableError:
-            newest = None
+            if not isinstance(error.__cause__, asyncpg.UndefinedTableError):
+                raise
+            row = None
+        newest = None if row is None else row["newest"]
         if newest is None or newest < SCHEMA:
             return f"the schema of Postgres is {newest or 'empty'}, {SCHEMA} is needed; run the migrations first"
+        if row is not None and row["read_only"]:
+            raise DatabaseUnavailable(cause_of(asyncpg.ReadOnlySQLTransactionError()), self._connector.where())
+        if lacking := await self.fetch(_SQL["lacking"]):
+            raise DatabaseUnavailable(
+                cause_of(asyncpg.InsufficientPrivilegeError()), ", ".join(row["lacks"] for row in lacking)
+            )
         return ""
 
     async def close(self) -> None:
@@ -131,33 +143,49 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection. Raises DatabaseUnavailable, also out of the body when Postgres goes away in it."""
-        if self._pool is None:
+        """A connection. Raises DatabaseUnavailable, also out of the body when Postgres goes away in it; of the body's errors
+        those that blame a value stay as they are."""
+        pool = self._pool
+        if pool is None:
             raise DatabaseUnavailable("the pool is closed")
+        connection = await self._acquire(pool)
         try:
-            async with self._pool.acquire(timeout=_CONNECT_TIMEOUT + 1) as connection:
-                yield connection
-        except BadValue as error:
-            _leave_out_values(error)
-            raise
-        except _REPEATABLE as error:
-            raise DatabaseUnavailable(f"Postgres: {type(error).__name__}, to be repeated") from error
-        except asyncpg.InternalClientError as error:
-            # Postgres has said on an idle connection that it ends it, and the end itself has not come yet. Taken for an error
-            # of ours it lost verdicts that only had to be written again.
-            if not str(error).startswith("cannot switch to state"):
+            yield connection
+        except STORE_ERRORS as error:
+            if isinstance(error, BadValue) and blames_value(error):
+                _leave_out_values(error)
                 raise
-            raise DatabaseUnavailable("Postgres: it is ending this connection") from error
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.InterfaceError,
-            asyncpg.PostgresConnectionError,
-            asyncpg.OperatorInterventionError,
-            asyncpg.InsufficientResourcesError,
-            *_NOT_LET_IN,
-        ) as error:
-            raise DatabaseUnavailable(f"Postgres: {type(error).__name__}: {error}") from error
+            raise await self._unavailable(pool, error) from error
+        finally:
+            await self._give_back(pool, connection)
+
+    async def _acquire(self, pool: asyncpg.Pool[asyncpg.Record]) -> Connection:
+        try:
+            return await pool.acquire(timeout=CONNECT_TIMEOUT + 1)
+        except TimeoutError as error:
+            raise DatabaseUnavailable(
+                f"Postgres is too slow: all {self._size} connections are in use", self._connector.where()
+            ) from error
+        except STORE_ERRORS as error:
+            raise DatabaseUnavailable(cause_of(error), words_of(error)) from error
+
+    async def _unavailable(self, pool: asyncpg.Pool[asyncpg.Record], error: BaseException) -> DatabaseUnavailable:
+        if lost_its_statement(error):
+            self._connector.forget_statements()
+        if condemns_neighbours(error):
+            await pool.expire_connections()
+        kind = _DoneNothing if is_unwritable(error) or lost_its_statement(error) else DatabaseUnavailable
+        return kind(cause_of(error), words_of(error))
+
+    async def _give_back(self, pool: asyncpg.Pool[asyncpg.Record], connection: Connection) -> None:
+        """The work is done or given up by now: that the connection cannot be kept is nobody's error."""
+        try:
+            if reported_read_only(connection):
+                # A standby, or a primary that was demoted. Who comes next looks for one that may be written to.
+                await pool.expire_connections()
+            await pool.release(connection, timeout=_RELEASE_TIMEOUT)
+        except STORE_ERRORS as error:
+            log.debug("connection cut", reason=words_of(error))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -166,17 +194,22 @@ class Database:
             yield connection
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        async with self.connection() as connection:
-            return await connection.fetch(statement, *arguments)
+        return await self._ask(lambda connection: connection.fetch(statement, *arguments))
 
     async def fetchrow(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
-        async with self.connection() as connection:
-            return await connection.fetchrow(statement, *arguments)
+        return await self._ask(lambda connection: connection.fetchrow(statement, *arguments))
 
     async def fetchval(self, statement: str, *arguments: Any) -> Any:
-        async with self.connection() as connection:
-            return await connection.fetchval(statement, *arguments)
+        return await self._ask(lambda connection: connection.fetchval(statement, *arguments))
 
     async def execute(self, statement: str, *arguments: Any) -> str:
-        async with self.connection() as connection:
-            return await connection.execute(statement, *arguments)
+        return await self._ask(lambda connection: connection.execute(statement, *arguments))
+
+    async def _ask(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
+        try:
+            async with self.connection() as connection:
+                return await ask(connection)
+        except _DoneNothing:
+            # By a new connection, which may be to another server.
+            async with self.connection() as connection:
+                return await ask(connection)

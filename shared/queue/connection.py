@@ -82,7 +82,7 @@ class QueueConnection:
             raise QueueUnavailable(missing)
         evicting = policy and policy != "noeviction"
         found = Probe(
-            refusal=self._refused(ResponseError(refusal)).told if refusal else "",
+            refusal=self._refused(ResponseError(refusal)).reason if refusal else "",
             evicting=f"maxmemory-policy of Redis is {policy}; set it to noeviction" if evicting else "",
             remark=no_channel_text(self.keys) if no_channel else "",
         )

@@ -39,7 +39,7 @@ async def waking(queue: QueueConnection, woken: asyncio.Event) -> AsyncIterator[
                 await hear_until_it_is_left()
             except Exception as error:
                 # Whatever it is: a dispatcher that does not hear any more would be slow for ever, and look well.
-                before, reason = reason, unavailable(error).told
+                before, reason = reason, unavailable(error).reason
                 if reason != before:
                     log.warning("hears of no new entries", reason=reason)
                 await asyncio.sleep(_PAUSE)

@@ -48,7 +48,7 @@ async def _told(check: ReadyCheck) -> tuple[bool, str]:
     try:
         return False, await asyncio.wait_for(check(), _CHECK_LIMIT)
     except StoreUnavailable as error:
-        return True, error.told
+        return True, error.reason
     except TimeoutError:
         return True, f"a store had no answer within {_CHECK_LIMIT:.0f} s"
     except Exception as error:

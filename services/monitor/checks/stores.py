@@ -10,8 +10,9 @@ _OVERDUE_ATTEMPT = 60.0  # seconds past its deadline; a scheduler looks for such
 
 def stores(seen: Observation) -> list[Finding]:
     findings = _redis(seen)
-    if seen.database.problem:
-        findings.append(Finding(Health.DOWN, "postgres", "Postgres cannot be reached", seen.database.problem))
+    reason, detail = seen.postgres_problem
+    if reason:
+        findings.append(Finding(Health.DOWN, "postgres", reason, detail))
     elif seen.durability_problem:
         findings.append(
             Finding(Health.DEGRADED, "postgres", "Postgres may forget what was accepted", seen.durability_problem)
@@ -22,7 +23,7 @@ def stores(seen: Observation) -> list[Finding]:
 def _redis(seen: Observation) -> list[Finding]:
     for look in (seen.queue, seen.probe):
         if look.problem:
-            return [Finding(Health.DOWN, "redis", look.told or "Redis cannot be reached", look.problem)]
+            return [Finding(Health.DOWN, "redis", look.reason or "Redis cannot be reached", look.problem)]
     probe = seen.probe.figures
     if probe is None:
         return []

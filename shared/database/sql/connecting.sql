@@ -1,0 +1,23 @@
+-- name: process
+select pg_backend_pid()
+
+-- name: read_only
+select pg_is_in_recovery() or current_setting('default_transaction_read_only')::boolean
+
+-- name: usable
+select max(name) as newest, current_setting('transaction_read_only')::boolean as read_only from applied_migrations
+
+-- name: lacking
+-- What the role may not do with the tables and sequences of Paceline: those that belong to who made them all.
+select c.relname || ' (' || string_agg(lower(p.wanted), ', ') || ')' as lacks
+from pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as p (wanted)
+where (c.relnamespace, c.relowner) = (select m.relnamespace, m.relowner from pg_class m where m.oid = 'messages'::regclass)
+    and not c.relispartition and c.relname <> 'applied_migrations'
+    and case
+        when c.relkind in ('r', 'p') then not has_table_privilege(c.oid, p.wanted)
+        when c.relkind = 'S' and p.wanted in ('SELECT', 'UPDATE') then not has_sequence_privilege(c.oid, p.wanted)
+        else false
+    end
+group by c.relname
+order by c.relname
+limit 5
