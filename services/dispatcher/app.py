@@ -17,15 +17,18 @@ from services.dispatcher.breakers import Breakers
 from services.dispatcher.delivering import HOLD_LIMIT, LEASE_MARGIN, Delivery
 from services.dispatcher.gate import Gate
 from services.dispatcher.heartbeat import heartbeat
+from services.dispatcher.judging import Judging
 from services.dispatcher.rate import CurrentRate
 from services.dispatcher.retry_policy import RetryRules
 from services.dispatcher.sending.client import SenderClient
 from services.dispatcher.sending.deadline import START_LIMIT
+from services.dispatcher.sending.lookups import Lookups
 from services.dispatcher.sending.media_files import MediaFiles
 from services.dispatcher.settings import DispatcherSettings
 from services.dispatcher.settlement import SettlementWriter
 from services.dispatcher.taking import TakingLoop
 from services.dispatcher.typing_presence import TypingPresence
+from services.dispatcher.unlisted_answers import UnlistedAnswers
 from shared.database.connection import Database
 from shared.endpoints.gowa import new_session
 from shared.endpoints.identity import endpoints_of
@@ -91,7 +94,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
         endpoints=endpoints,
         database=database,
         client=client,
-        lookups=lookups,
+        judging=Judging(Lookups(lookups), UnlistedAnswers(queue), endpoints),
         media=media,
         rate=rate,
         typing=TypingPresence(client, rate, settings.typing_presence, stopping, chance),

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
-import aiohttp
-import msgspec
 import structlog
 from msgspec import Struct
 from prometheus_client import Histogram
 
 from services.dispatcher.breakers import Breakers
 from services.dispatcher.gate import Gate
+from services.dispatcher.judging import Judging
 from services.dispatcher.rate import CurrentRate
-from services.dispatcher.retry_policy import Next, RetryRules, next_after
+from services.dispatcher.retry_policy import Next, RetryRules, backoff, next_after
 from services.dispatcher.routing import LOOK_AGAIN, Elsewhere, Later, fit
 from services.dispatcher.sending.client import SenderClient, request_seconds
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
@@ -37,7 +36,6 @@ from shared.database.attempts import (
 )
 from shared.database.connection import Database
 from shared.database.postponing import postpone
-from shared.endpoints.gowa import EndpointUnreachable, is_on_whatsapp
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import Pause, pause_after
 from shared.errors import StoreUnavailable
@@ -84,7 +82,7 @@ class Delivery:
         endpoints: Mapping[str, Endpoint],
         database: Database,
         client: SenderClient,
-        lookups: aiohttp.ClientSession,
+        judging: Judging,
         media: MediaFiles,
         rate: CurrentRate,
         typing: TypingPresence,
@@ -99,7 +97,7 @@ class Delivery:
         self._endpoints = endpoints
         self._database = database
         self._client = client
-        self._lookups = lookups
+        self._judging = judging
         self._media = media
         self._rate = rate
         self._typing = typing
@@ -122,8 +120,9 @@ class Delivery:
         upload = await self._upload(assignment, message)
         if upload is False:
             return None
-        if not await self._typing.type(endpoint, message.phone, assignment.lane):
-            return await self.put_back(assignment)
+        trouble = await self._typing.type(endpoint, message.phone, assignment.lane)
+        if trouble is not None:
+            return await self._hand_on(assignment, message, trouble)
         if boottime() - taken.taken_at > HOLD_LIMIT:
             return await self.put_back(assignment)
         deadline = StartDeadline(boottime())
@@ -157,6 +156,24 @@ class Delivery:
         await self._writer.release(
             Settlement(assignment, ready_ms=slot_pause_ms, bulk_ready_ms=max(0, slot_pause_ms), follow_up=follow_up)
         )
+
+    async def _hand_on(self, assignment: Assignment, message: PeekedMessage, trouble: Answer) -> None:
+        """Ends an assignment whose account showed before the gate that it cannot send: its breaker is told, and another
+        account takes the message, or this one later."""
+        if trouble.too_late:
+            return await self.put_back(assignment)
+        wait_ms = round(1000 * backoff(self._rules.base_delay, 1, self._chance))
+        settlement = Settlement(
+            assignment,
+            ready_ms=_SUSPENDED_PAUSE_MS,
+            bulk_ready_ms=_SUSPENDED_PAUSE_MS,
+            outcome=trouble.breaker_outcome,
+            reason=trouble.reason,
+            follow_up=_elsewhere(assignment.entry, assignment.endpoint, message, wait_ms),
+        )
+        log.info("not begun", message=str(message.id), endpoint=assignment.endpoint, reason=trouble.reason)
+        await self._writer.release(settlement)
+        return None
 
     async def _upload(self, assignment: Assignment, message: PeekedMessage) -> Upload | bool | None:
         """The file to be sent, None for none; False: there is none, and the assignment is over."""
@@ -233,15 +250,7 @@ class Delivery:
             endpoint.id, lambda: self._client.send(endpoint, message.kind, request, deadline)
         )
         _ANSWER_SECONDS[message.kind, answer.verdict].observe(answer.elapsed_ms / 1000)
-        return await self._confirmed(endpoint, message, answer) if answer.confirm else answer
-
-    async def _confirmed(self, endpoint: Endpoint, message: PeekedMessage, answer: Answer) -> Answer:
-        """Whether a number that is "not on WhatsApp" is not, since a failed lookup reads the same."""
-        try:
-            exists = await is_on_whatsapp(self._lookups, endpoint, message.phone.partition("@")[0])
-        except EndpointUnreachable:
-            exists = True
-        return msgspec.structs.replace(answer, verdict=Verdict.TRANSIENT) if exists else answer
+        return await self._judging.judge(endpoint, assignment.entry, message, answer)
 
     async def _settle(self, assignment: Assignment, message: PeekedMessage, answer: Answer) -> None:
         """Verdict into Postgres, then entry, slot and breaker in Redis."""
@@ -266,7 +275,7 @@ class Delivery:
                 uses_try=following.uses_try,
             )
         )
-        follow_up = _follow_up(assignment, following, status)
+        follow_up = _follow_up(assignment, message, following, status)
         if answer.too_late and status is None:
             # The gate had not passed after all, so the entry still stands for this attempt.
             follow_up = FollowUp(assignment.entry)
@@ -318,21 +327,24 @@ class Delivery:
         return pause_after(self._rate.of(assignment.endpoint), assignment.lane, assignment.since_break, self._chance)
 
 
-def _follow_up(assignment: Assignment, following: Next, status: Status | None) -> FollowUp | None:
+def _follow_up(
+    assignment: Assignment, message: PeekedMessage, following: Next, status: Status | None
+) -> FollowUp | None:
     """The entry of the next attempt. A check waits in Postgres alone; so does nothing that has ended."""
     if status is not Status.RETRYING:
         return None
-    entry = assignment.entry
-    again = Entry(
-        message=entry.message,
-        attempt=entry.attempt + 1,
-        lane=entry.lane,
-        endpoint=entry.endpoint if entry.chosen else "",
-        chosen=entry.chosen,
-        crashes=entry.crashes,
-    )
-    if following.way == "elsewhere" and not entry.chosen:
-        tried = replace(again, excluded=(*entry.excluded, assignment.endpoint))
-        # Also after a contact was refused for hours: another account may, as soon as it can send.
-        return FollowUp(tried, rebind=True, otherwise_ms=round(min(following.seconds, LOOK_AGAIN) * 1000))
+    entry = replace(assignment.entry, attempt=assignment.entry.attempt + 1)
+    if following.way == "elsewhere":
+        return _elsewhere(entry, assignment.endpoint, message, round(following.seconds * 1000))
+    again = replace(entry, endpoint=entry.endpoint if entry.chosen else "", excluded=())
     return FollowUp(again, due_ms=round(following.seconds * 1000))
+
+
+def _elsewhere(entry: Entry, tried: str, message: PeekedMessage, wait_ms: int) -> FollowUp:
+    """The entry for another account than ``tried``; for the same after ``wait_ms`` where the caller has chosen it."""
+    if entry.chosen:
+        return FollowUp(replace(entry, excluded=()), due_ms=wait_ms)
+    excluded = tuple(dict.fromkeys((*entry.excluded, *message.not_through, tried)))
+    # Also after a contact was refused for hours: another account may, as soon as it can send.
+    most_ms = round(LOOK_AGAIN * 1000)
+    return FollowUp(replace(entry, endpoint="", excluded=excluded), rebind=True, otherwise_ms=min(wait_ms, most_ms))

@@ -60,15 +60,21 @@ def next_after(
             return Next("end", Status.FAILED, answer.reason)
         case Verdict.UNKNOWN:
             return Next("check", Status.SENDING, answer.reason, rules.check_seconds[kind])
-        case Verdict.LOGGED_OUT | Verdict.MISCONFIGURED | Verdict.NOT_SENT:
-            # The endpoint's fault: no try is used up, however long it lasts; the message's expiry bounds it.
-            wait = backoff(rules.base_delay, attempt, chance)
-            return Next("elsewhere", Status.RETRYING, answer.reason, wait, uses_try=False)
+        case Verdict.LOGGED_OUT | Verdict.MISCONFIGURED | Verdict.NOT_SENT | Verdict.ELSEWHERE:
+            return _elsewhere(answer, attempt, rules, chance)
+        case Verdict.TRANSIENT if answer.account_fault:
+            return _elsewhere(answer, attempt, rules, chance)
         case Verdict.COLD_CONTACT_LOCKED:
             if tries > rules.max_retries:
                 return Next("end", Status.FAILED, answer.reason)
             return Next("elsewhere", Status.RETRYING, answer.reason, rules.cold_contact_delay)
-        case Verdict.TRANSIENT:
+        case Verdict.TRANSIENT | Verdict.UNFETCHED:
             if tries > rules.max_retries:
                 return Next("end", Status.FAILED, answer.reason)
             return Next("retry", Status.RETRYING, answer.reason, backoff(rules.base_delay, tries, chance))
+
+
+def _elsewhere(answer: Answer, attempt: int, rules: RetryRules, chance: random.Random) -> Next:
+    """The endpoint's fault, or another's message: no try is used up, however long it lasts; the message's expiry bounds it."""
+    wait = backoff(rules.base_delay, attempt, chance)
+    return Next("elsewhere", Status.RETRYING, answer.reason, wait, uses_try=False)

@@ -60,7 +60,7 @@ def fit(
         later = _later(message, profile)
         if later is not None:
             return later
-    closed = _closed_to(message)
+    closed = _closed_to(message, endpoints)
     if endpoint in entry.excluded or endpoint in closed:
         if entry.chosen:
             # The caller wants this account and no other.
@@ -81,11 +81,18 @@ def fit(
     return FITS
 
 
-def _closed_to(message: PeekedMessage) -> dict[str, float]:
+def another_may_send(entry: Entry, endpoint: str, message: PeekedMessage, endpoints: Collection[str]) -> bool:
+    """Whether an account is left for a message that ``endpoint`` works for but cannot send, being in none of its groups."""
+    return not entry.chosen and not set(endpoints) <= {endpoint, *message.not_through}
+
+
+def _closed_to(message: PeekedMessage, endpoints: Collection[str]) -> dict[str, float]:
     """Endpoints that must not write to this recipient, with the seconds until they may."""
     known: Collection[str] = message.talked_to_by
     held = {name: left for name, left in message.held_endpoints.items() if name not in known}
-    return {**held, **message.locked_endpoints}
+    # When those that have not said so were taken out of the settings, the answer of any of the others ends the message.
+    unable = {} if set(endpoints) <= set(message.not_through) else dict.fromkeys(message.not_through, LOOK_AGAIN)
+    return {**held, **message.locked_endpoints, **unable}
 
 
 def _later(message: PeekedMessage, profile: RateProfile) -> Later | None:

@@ -7,9 +7,12 @@ import random
 
 from services.dispatcher.rate import CurrentRate
 from services.dispatcher.sending.client import SenderClient
+from services.dispatcher.sending.verdict import Answer
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import typing_ms
-from shared.messages import Lane
+from shared.messages import Lane, Verdict
+
+_STOPS = Answer(Verdict.NOT_SENT, "the dispatcher stops", too_late=True)
 
 
 class TypingPresence:
@@ -24,21 +27,27 @@ class TypingPresence:
         self._stopping = stopping
         self._chance = chance
 
-    async def type(self, endpoint: Endpoint, phone: str, lane: Lane) -> bool:
-        """Types for the time of the profile. Answers whether the message may go on: not when the service stops."""
+    async def type(self, endpoint: Endpoint, phone: str, lane: Lane) -> Answer | None:
+        """Types for the time of the profile. None: the message may go on; otherwise why it may not through this account: what
+        cannot type cannot send, and finding it out here begins no attempt."""
         if self._stopping.is_set():
-            return False
+            return _STOPS
         milliseconds = typing_ms(self._rate.of(endpoint.id), lane, self._chance)
         if not milliseconds:
-            return True
+            return None
         # Groups see it too; a newsletter has nobody to see it, and the sender ignores it.
-        if self._shown:
-            await self._client.show_typing(endpoint, phone, "start")
+        begun = await self._client.show_typing(endpoint, phone, "start") if self._shown else False
+        if isinstance(begun, Answer):
+            return begun
+        stops = await self._stops_within(milliseconds / 1000)
+        ended = await self._client.show_typing(endpoint, phone, "stop") if begun else False
+        if stops:
+            return _STOPS
+        return ended if isinstance(ended, Answer) else None
+
+    async def _stops_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._stopping.wait(), milliseconds / 1000)
-            return False
+            await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
-            return True
-        finally:
-            if self._shown:
-                await self._client.show_typing(endpoint, phone, "stop")
+            return False
+        return True

@@ -38,7 +38,8 @@ class PeekedMedia(Struct, frozen=True):
 class PeekedMessage(Struct, frozen=True):
     """All that is needed to send a message, and why it may not be sent, if so. ``talked_to_by``: the endpoints that sent to
     this recipient before, the latest first. ``locked_endpoints`` must not write to this recipient, ``held_endpoints`` to no
-    new one; both with the seconds left. ``looked_at``: when, by Postgres."""
+    new one; both with the seconds left. ``not_through``: those that cannot send this message, as they said since it waits.
+    ``looked_at``: when, by Postgres."""
 
     id: UUID
     attempt: int
@@ -57,6 +58,7 @@ class PeekedMessage(Struct, frozen=True):
     seconds_since_last: float | None = None
     locked_endpoints: dict[str, float] = field(default_factory=dict)
     held_endpoints: dict[str, float] = field(default_factory=dict)
+    not_through: tuple[str, ...] = ()
 
 
 _STATUSES = {status.value: status for status in Status}
@@ -90,6 +92,7 @@ async def peek(database: Database, messages: Sequence[UUID]) -> dict[UUID, Peeke
             seconds_since_last=row["seconds_since_last"],
             locked_endpoints=row["locked_endpoints"] or {},
             held_endpoints=row["held_endpoints"] or {},
+            not_through=tuple(row["not_through"] or ()),
         )
         for row in rows
         # A kind that only a newer version knows is missing too: its entry goes, the sweep enqueues it again, and a dispatcher

@@ -31,7 +31,9 @@ class AccountState(StrEnum):
     LOGGED_OUT = "logged_out"
     """Not paired: somebody must scan a code."""
     MISCONFIGURED = "misconfigured"
-    """Our login or device id is wrong."""
+    """Our login, device id or base URL is wrong."""
+    NO_DEVICE = "no_device"
+    """The sender has no device of our id: mistyped or deleted; versions 8.1 to 8.9 delete it when it is logged out."""
     UNREACHABLE = "unreachable"
 
 
@@ -77,19 +79,17 @@ async def _get(
 
 async def account_state(session: aiohttp.ClientSession, endpoint: Endpoint) -> AccountState:
     """Whether the account can send. ``state`` of GET /devices goes stale, so both flags of the status are asked; a slot
-    without a ``jid`` is not paired, whatever else it says."""
+    without a ``jid`` is not paired, whatever else it says. What does not answer in GOWA's envelope is no GOWA, or not where
+    the base URL says."""
     try:
         status, body = await _get(session, endpoint, "/app/status")
-        if status == 401 and body is None:
-            return AccountState.MISCONFIGURED
-        results = body.get("results") if isinstance(body, dict) else None
-        if status == 200 and isinstance(results, dict):
+        code, results = _envelope(body)
+        if code == "SUCCESS" and isinstance(results, dict):
             if results.get("is_connected") and results.get("is_logged_in"):
                 return AccountState.USABLE
             if "jid" in results:
                 return AccountState.OFFLINE if results.get("jid") else AccountState.LOGGED_OUT
-        code = body.get("code") if isinstance(body, dict) else None
-        if code == "DEVICE_ID_REQUIRED":
+        if not code and status in (400, 401, 403):
             return AccountState.MISCONFIGURED
         return await _state_by_devices(session, endpoint)
     except EndpointUnreachable:
@@ -98,22 +98,84 @@ async def account_state(session: aiohttp.ClientSession, endpoint: Endpoint) -> A
 
 async def _state_by_devices(session: aiohttp.ClientSession, endpoint: Endpoint) -> AccountState:
     status, body = await _get(session, endpoint, "/devices")
-    if status in (404, 405) and body is None:
-        # Versions before 7.1 tell nothing; only a message can find out, and that is what a trial is.
-        return AccountState.USABLE
-    devices = body.get("results") if isinstance(body, dict) else None
-    if status == 200 and isinstance(body, dict) and devices is None:
-        return AccountState.LOGGED_OUT
-    if status != 200 or not isinstance(devices, list):
-        return AccountState.UNREACHABLE if status >= 500 else AccountState.MISCONFIGURED
-    mine = [
-        device
-        for device in devices
-        if isinstance(device, dict)
-        and (not endpoint.device_id or endpoint.device_id in (device.get("id"), device.get("jid")))
-    ]
-    # A slot that is missing was deleted by a logout, as versions before 8.10 do.
-    return AccountState.OFFLINE if mine and mine[0].get("jid") else AccountState.LOGGED_OUT
+    code, devices = _envelope(body)
+    if not code and status in (404, 405):
+        return await _state_before_7_1(session, endpoint)
+    if status >= 500:
+        return AccountState.UNREACHABLE
+    if code != "SUCCESS" or not (devices is None or isinstance(devices, list)):
+        return AccountState.MISCONFIGURED
+    slots = _slots(devices, endpoint.device_id)
+    if endpoint.device_id and not slots:
+        return AccountState.NO_DEVICE
+    if len(slots) > 1:
+        # The sender cannot know which one is meant.
+        return AccountState.MISCONFIGURED
+    return AccountState.OFFLINE if slots and slots[0].get("jid") else AccountState.LOGGED_OUT
+
+
+async def _state_before_7_1(session: aiohttp.ClientSession, endpoint: Endpoint) -> AccountState:
+    """Those versions tell nothing, so only a message can find out, and that is what a trial is; but they have a list of
+    devices, by which a sender is known from whatever else answers 404 where the base URL points."""
+    _, body = await _get(session, endpoint, "/app/devices")
+    code, _ = _envelope(body)
+    return AccountState.USABLE if code else AccountState.MISCONFIGURED
+
+
+def _envelope(body: Any) -> tuple[str, Any]:
+    """(code, results) of an answer of GOWA; ('', None) for anything else."""
+    if not isinstance(body, dict) or not isinstance(body.get("code"), str):
+        return "", None
+    return body["code"], body.get("results")
+
+
+def _slots(listed: Any, device_id: str) -> list[dict[str, Any]]:
+    """Of a list of devices those that ``device_id`` means; '' means all."""
+    slots = [slot for slot in listed if isinstance(slot, dict)] if isinstance(listed, list) else []
+    return [slot for slot in slots if not device_id or _is_named(slot, device_id)]
+
+
+def _is_named(slot: dict[str, Any], device_id: str) -> bool:
+    """Whether a slot of GET /devices is the one that a device id means: by its id, or its JID with or without a suffix."""
+    jid = str(slot.get("jid") or "")
+    return device_id == slot.get("id") or (bool(jid) and _without_suffix(device_id) == _without_suffix(jid))
+
+
+def _without_suffix(jid: str) -> str:
+    """``15550109999:32@s.whatsapp.net`` is a device of ``15550109999@s.whatsapp.net``."""
+    user, at, server = jid.partition("@")
+    return user.partition(":")[0] + at + server
+
+
+async def own_number(session: aiohttp.ClientSession, endpoint: Endpoint) -> str | None:
+    """The account's own number, digits only; '' while it is not paired, None where the sender does not tell. Raises
+    EndpointUnreachable."""
+    jid = await _jid_by_status(session, endpoint)
+    if jid is None:
+        jid = await _jid_by_devices(session, endpoint)
+    if not jid:
+        return jid
+    number = _without_suffix(jid).partition("@")[0]
+    return number if number.isascii() and number.isdigit() else None
+
+
+async def _jid_by_status(session: aiohttp.ClientSession, endpoint: Endpoint) -> str | None:
+    """As the status has it since 8.8; None: not at all."""
+    _, body = await _get(session, endpoint, "/app/status")
+    _, status = _envelope(body)
+    return str(status["jid"] or "") if isinstance(status, dict) and "jid" in status else None
+
+
+async def _jid_by_devices(session: aiohttp.ClientSession, endpoint: Endpoint) -> str | None:
+    _, body = await _get(session, endpoint, "/devices")
+    code, listed = _envelope(body)
+    if code:
+        slots = _slots(listed, endpoint.device_id)
+        return str(slots[0].get("jid") or "") if len(slots) == 1 else None
+    # Before 8.0 a process has one account, and another list.
+    _, body = await _get(session, endpoint, "/app/devices")
+    slots = _slots(_envelope(body)[1], "")
+    return str(slots[0].get("device") or "") if len(slots) == 1 else None
 
 
 async def is_on_whatsapp(session: aiohttp.ClientSession, endpoint: Endpoint, phone: str) -> bool:

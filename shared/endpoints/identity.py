@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from shared.settings import EndpointSettings
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """``id`` is a hash of base URL and device id, so it does not depend on the order of the settings. ``label`` is for
-    people: host and device, without a login."""
+    people: host, path and device, without a login."""
 
     id: str
     base_url: str
@@ -22,8 +23,9 @@ class Endpoint:
 
     @property
     def label(self) -> str:
-        host = urlsplit(self.base_url).netloc.rpartition("@")[2]
-        return f"{host} {self.device_id}".strip()
+        parts = urlsplit(self.base_url)
+        where = parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
+        return f"{where} {self.device_id}".strip()
 
     def headers(self) -> dict[str, str]:
         """What every request to it carries. GOWA decodes the device id from URL form."""
@@ -39,13 +41,15 @@ def endpoint_id(base_url: str, device_id: str) -> str:
     return hashlib.sha256(f"{base_url.rstrip('/').lower()}\n{device_id}".encode()).hexdigest()[:12]
 
 
+_HEADER_VALUE = re.compile(r"(basic|bearer|digest|dpop|negotiate|oauth|token|apikey)\s+\S+", re.IGNORECASE)
+
+
 def _authorization(login: str) -> str:
-    """``user:password`` becomes Basic; a value with a scheme (``Basic …``, ``Bearer …``) is taken as it is."""
-    if not login or " " in login.strip():
-        return login.strip()
-    if ":" in login:
+    """``user:password`` becomes Basic; a scheme and one token (``Basic …``, ``Bearer …``) is a whole header value, and so is
+    what has no colon. A password may have blanks."""
+    if ":" in login and not _HEADER_VALUE.fullmatch(login.strip()):
         return "Basic " + base64.b64encode(login.encode()).decode()
-    return login
+    return login.strip()
 
 
 def endpoints_of(settings: EndpointSettings) -> dict[str, Endpoint]:

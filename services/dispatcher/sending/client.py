@@ -14,17 +14,29 @@ from yarl import URL
 
 from services.dispatcher.sending.deadline import StartDeadline, StartLimitPassed
 from services.dispatcher.sending.payloads import Request
-from services.dispatcher.sending.verdict import Answer, not_sent, read_answer, too_late, unknown
+from services.dispatcher.sending.verdict import (
+    Answer,
+    broken_off,
+    not_sent,
+    read_answer,
+    read_typing_trouble,
+    too_late,
+    unknown,
+)
 from shared.clock import boottime
 from shared.endpoints.answer_body import read_body
 from shared.endpoints.identity import Endpoint
-from shared.messages import Kind
+from shared.messages import Kind, Verdict
 from shared.settings import EndpointSettings, seconds
 
 if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 _LARGEST_ANSWER = 1_000_000
+_TYPING_SECONDS = 10.0
+"""The sender gives its own lookup, all that typing waits for, as long."""
+MOST_BYTES = 100_000_000
+"""Of a request's body: over it the sender hangs up in the middle of it, without a word."""
 _deadline: ContextVar[StartDeadline | None] = ContextVar("deadline", default=None)
 
 
@@ -82,6 +94,10 @@ class SenderClient:
         def elapsed() -> int:
             return round((boottime() - begun) * 1000)
 
+        size = request.body.size
+        if size is not None and size > MOST_BYTES:
+            await request.body.close()
+            return Answer(Verdict.REFUSED, f"the message is {size} bytes long; the sender takes at most {MOST_BYTES}")
         url, headers = self._target(endpoint, request.path)
         _deadline.set(deadline)
         try:
@@ -100,6 +116,9 @@ class SenderClient:
                 return too_late(elapsed())
             if not deadline.connected:
                 return not_sent(f"no connection: {_words(error)}", elapsed())
+            if not request.is_read_whole():
+                # The sender reads all of a request before it does anything with it.
+                return broken_off(f"broken off while it was uploaded: {_words(error)}", error, elapsed())
             return unknown(f"no answer: {_words(error)}", elapsed())
         finally:
             _deadline.set(None)
@@ -113,19 +132,24 @@ class SenderClient:
             target = self._targets[endpoint.id, path] = (URL(endpoint.base_url + path), endpoint.headers())
         return target
 
-    async def show_typing(self, endpoint: Endpoint, phone: str, action: str) -> None:
-        """Shows (``start``) or ends (``stop``) "typing…". That it fails changes nothing for the message."""
+    async def show_typing(self, endpoint: Endpoint, phone: str, action: str) -> Answer | bool:
+        """Shows (``start``) or ends (``stop``) "typing…"; whether it was shown. An Answer: the account cannot send either.
+        Never raises but CancelledError."""
+        url, headers = self._target(endpoint, "/send/chat-presence")
         try:
             async with self._session.post(
-                endpoint.base_url + "/send/chat-presence",
+                url,
                 json={"phone": phone, "action": action},
-                headers=endpoint.headers(),
-                timeout=aiohttp.ClientTimeout(total=10, sock_connect=self._connect),
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=_TYPING_SECONDS, sock_connect=self._connect),
                 allow_redirects=False,
             ) as response:
-                await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return
+                body = await read_body(response, _LARGEST_ANSWER)
+                return response.status < 300 or (read_typing_trouble(response.status, body) or False)
+        except aiohttp.ClientConnectorError as error:
+            return not_sent(f"no connection: {_words(error)}")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return not_sent(f"typing was not answered: {_words(error)}")
 
 
 def _words(error: BaseException) -> str:

@@ -7,6 +7,7 @@ not to).
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,12 @@ class Request:
 
     path: str
     body: aiohttp.payload.Payload
+    file: _LimitedReader | None = None
+
+    def is_read_whole(self) -> bool:
+        """Whether all of the body was handed to the connection, as far as can be seen from here. False is certain: the end of
+        an upload stands behind the last byte of its file."""
+        return self.file is None or self.file.is_read_whole
 
 
 def request_for(
@@ -49,14 +56,13 @@ def request_for(
     for name, value in content.items():
         for part in value if isinstance(value, list) else [value]:
             _append_field(writer, name, _text(part))
-    part = writer.append_payload(
-        aiohttp.payload.BufferedReaderPayload(_LimitedReader(upload.path, deadline), content_type=upload.content_type)
-    )
+    file = _LimitedReader(upload.path, deadline)
+    part = writer.append_payload(aiohttp.payload.BufferedReaderPayload(file, content_type=upload.content_type))
     # Plain UTF-8 as browsers send it: the sender does not decode %20, so recipients would read it in the name.
     part.set_content_disposition(
         "form-data", quote_fields=False, name=kind.value, filename=_without_controls(upload.filename)
     )
-    return Request(path, writer)
+    return Request(path, writer, file)
 
 
 def _without_controls(filename: str) -> str:
@@ -81,8 +87,14 @@ class _LimitedReader(io.BufferedReader):
     def __init__(self, path: Path, deadline: StartDeadline) -> None:
         super().__init__(io.FileIO(path))
         self._deadline = deadline
+        self._left = os.fstat(self.fileno()).st_size
+
+    @property
+    def is_read_whole(self) -> bool:
+        return self._left <= 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(size)
+        self._left -= len(data)
         self._deadline.go_on()
         return data

@@ -1,8 +1,6 @@
-"""What an answer of the sender means. The only place that compares status codes and texts.
+"""What an answer of the sender means. The only place that compares status codes and texts; the table is ``sender_answers``.
 
-The facts are read from the code of GOWA v8 and v9, since its documentation lists neither the codes nor the many things
-that arrive as a plain 500. Two rules cover what is not listed: an unknown answer of 4xx is about the message, one of 5xx
-may have been sent.
+Two rules cover what is not listed: an unknown answer of 4xx is about the message, one of 5xx may have been sent.
 """
 
 from __future__ import annotations
@@ -12,18 +10,39 @@ import re
 import orjson
 from msgspec import Struct
 
+from services.dispatcher.sending.sender_answers import (
+    ACCOUNT,
+    ANOTHER_ACCOUNT,
+    CODES,
+    DOWNLOAD,
+    EXACT,
+    GROUP,
+    GROUP_LOOKUP_FAILED,
+    LOGGED_OUT,
+    LOOKUP_FAILED,
+    MAYBE_SENT,
+    MESSAGE,
+    MISCONFIGURED,
+    TEXTS,
+    URL_IS_BAD,
+    URL_LATER,
+    Confirm,
+    Meaning,
+)
 from shared.messages import Verdict
 
 
 class Answer(Struct, frozen=True):
-    """A verdict with its evidence. ``confirm``: the sender reports a failed lookup in the same words, so the number is to
-    be checked once more before the verdict is final."""
+    """A verdict with its evidence. ``confirm``: what to ask before it is final. ``account_fault``: the account is to blame for
+    what is otherwise transient, so no try is used up. ``is_listed``: the table of the sender's answers has it."""
 
     verdict: Verdict
     reason: str
     http_status: int | None = None
     whatsapp_id: str | None = None
-    confirm: bool = False
+    confirm: Confirm = Confirm.NOTHING
+    account_fault: bool = False
+    is_listed: bool = True
     too_late: bool = False
     """Not sent for a reason of ours, mostly because the time between gate and send was over: nobody's fault."""
     elapsed_ms: int = 0
@@ -37,6 +56,9 @@ class Answer(Struct, frozen=True):
 _BREAKER_OUTCOMES = {
     Verdict.SENT: "ok",
     Verdict.REFUSED: "ok",
+    Verdict.ELSEWHERE: "ok",
+    # It got as far as the URL, which says nothing about the way to WhatsApp.
+    Verdict.UNFETCHED: "ignore",
     Verdict.TRANSIENT: "fail",
     Verdict.UNKNOWN: "fail",
     Verdict.NOT_SENT: "fail",
@@ -45,140 +67,101 @@ _BREAKER_OUTCOMES = {
     # WhatsApp refuses a new chat; the account works and its known chats go on.
     Verdict.COLD_CONTACT_LOCKED: "ignore",
 }
+_SENT = Meaning(Verdict.SENT)
+_DOWNLOAD = re.compile(DOWNLOAD)
+_URL_IS_BAD = re.compile("|".join(URL_IS_BAD))
 
-# Parts of the texts that come with 500 INTERNAL_SERVER_ERROR, in lower case; the first list that has one decides.
-_MAYBE_SENT = (
-    "websocket disconnected before message send",
-    "timed out waiting for message send response",
-    "failed to send message node",
-    "message send (retry)",
-)
-_LOGGED_OUT = ("the store doesn't contain a device jid", "is not logged in (session deleted)")
-_NOT_SENT_YET = (
-    "failed to get user info",
-    "failed to send usync query",
-    "failed to get device list",
-    "failed to fetch lid mappings",
-    "failed to prefetch sessions",
-    "info query timed out",
-    "info query returned status",
-    "database is locked",
-    "websocket not connected",
-    "upload failed with status code",
-    "failed to refresh media connections",
-    "failed to execute request",
-    "failed to upload file",
-    "server returned error",
-)
-_REFUSED = (
-    "no lid found for",
-    "unprocessable entity",
-    "from body",
-    "failed to decode",
-    "thumbnail",
-    "failed to convert",
-    "ffmpeg not installed",
-    "image dimensions",
-    "failed to get group members",
-    "you're not participating in that group",
-    "that group does not exist",
-    "message recipient must be a user jid",
-)
-_DOWNLOADS = ("failed to download image from url", "failed to download file from url")
-_DOWNLOAD_IS_PERMANENT = (
-    "status 4",
-    "status: 4",
-    "content type",
-    "content-type",
-    "extension",
-    "too large",
-    "exceeds",
-    "size",
-)
+
+class _Read(Struct, frozen=True):
+    meaning: Meaning
+    reason: str
+    whatsapp_id: str | None = None
+    is_listed: bool = True
 
 
 def read_answer(http_status: int, body: bytes, elapsed_ms: int = 0) -> Answer:
     """The verdict on an attempt that was answered."""
-    verdict, reason, whatsapp_id, confirm = _read(http_status, body)
-    return Answer(verdict, reason, http_status, whatsapp_id, confirm, elapsed_ms=elapsed_ms)
+    read = _read(http_status, body)
+    return Answer(
+        read.meaning.verdict,
+        read.reason,
+        http_status,
+        read.whatsapp_id,
+        confirm=read.meaning.confirm,
+        account_fault=read.meaning.account_fault,
+        is_listed=read.is_listed,
+        elapsed_ms=elapsed_ms,
+    )
 
 
-def _read(http_status: int, body: bytes) -> tuple[Verdict, str, str | None, bool]:
+def read_typing_trouble(http_status: int, body: bytes) -> Answer | None:
+    """What an answer to typing says against the account, None: nothing. Only what concerns all that it sends counts: a number
+    that is not found is looked up again by the send, and a sender before 7.1 has no typing."""
+    answer = read_answer(http_status, body)
+    if answer.verdict in (Verdict.LOGGED_OUT, Verdict.MISCONFIGURED):
+        return None if answer.verdict is Verdict.MISCONFIGURED and http_status in (404, 405) else answer
+    return not_sent(f"HTTP {http_status} for typing") if http_status in (502, 503, 504) else None
+
+
+def _read(http_status: int, body: bytes) -> _Read:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         parsed = None
     if not isinstance(parsed, dict) or not isinstance(parsed.get("code"), str):
-        return *_without_envelope(http_status), None, False
+        return _without_envelope(http_status)
     code = parsed["code"]
     text = _without_addresses(str(parsed.get("message") or ""))[:300]
     if 200 <= http_status < 300:
         results = parsed.get("results")
         whatsapp_id = results.get("message_id") if isinstance(results, dict) else None
         if code == "SUCCESS" and isinstance(whatsapp_id, str) and whatsapp_id:
-            return Verdict.SENT, "", whatsapp_id, False
-        return Verdict.UNKNOWN, f"the sender answered {http_status} without a message id", None, False
+            return _Read(_SENT, "", whatsapp_id)
+        return _Read(MAYBE_SENT, f"the sender answered {http_status} without a message id", is_listed=False)
+    meaning = _listed(code, text.lower())
     reason = f"{code}: {_without_number(text)}"
-    return _with_envelope(http_status, code, text.lower()), reason, None, code == "INVALID_JID"
+    return _Read(meaning or _by_status(http_status), reason, is_listed=meaning is not None)
 
 
-def _with_envelope(http_status: int, code: str, text: str) -> Verdict:
-    match code:
-        case "AUTHENTICATION_ERROR" | "INVALID_WA_CLI" | "DEVICE_NOT_FOUND":
-            return Verdict.LOGGED_OUT
-        case "DEVICE_ID_REQUIRED":
-            return Verdict.MISCONFIGURED
-        case "WA_REACHOUT_TIMELOCK":
-            return Verdict.COLD_CONTACT_LOCKED
-        case "VALIDATION_ERROR" | "INVALID_JID":
-            return Verdict.REFUSED
-        case "UPLOAD_MEDIA_ERROR" | "DEVICE_MANAGER_UNAVAILABLE":
-            return Verdict.TRANSIENT
-        case "GATEWAY_TIMEOUT":
-            return Verdict.UNKNOWN
-    if http_status == 401:
-        return Verdict.LOGGED_OUT
-    if http_status == 403:
-        return Verdict.MISCONFIGURED
-    if http_status == 429:
-        return Verdict.TRANSIENT
-    if http_status == 408:
-        # A time-out like 504: the send may be over or not.
-        return Verdict.UNKNOWN
-    if http_status < 500:
-        return Verdict.REFUSED
-    return _of_text(text)
+def _listed(code: str, text: str) -> Meaning | None:
+    """What the table says; None: it has neither the code nor the text. ``text`` in lower case."""
+    if code in CODES:
+        return CODES[code]
+    if code != "INTERNAL_SERVER_ERROR":
+        return None
+    download = _DOWNLOAD.match(text)
+    if download:
+        return MESSAGE if _URL_IS_BAD.search(text[download.end() :]) else URL_LATER
+    if GROUP in text:
+        return LOOKUP_FAILED if any(part in text for part in GROUP_LOOKUP_FAILED) else ANOTHER_ACCOUNT
+    return EXACT.get(text) or next((meaning for part, meaning in TEXTS if part in text), None)
 
 
-def _of_text(text: str) -> Verdict:
-    """The mixed bag of 500 INTERNAL_SERVER_ERROR."""
-    if any(part in text for part in _MAYBE_SENT):
-        return Verdict.UNKNOWN
-    if any(part in text for part in _LOGGED_OUT):
-        return Verdict.LOGGED_OUT
-    if any(part in text for part in _DOWNLOADS):
-        return Verdict.REFUSED if any(part in text for part in _DOWNLOAD_IS_PERMANENT) else Verdict.TRANSIENT
-    if any(part in text for part in _NOT_SENT_YET):
-        # Also where a deadline ended it: looking up and uploading come before the send.
-        return Verdict.TRANSIENT
-    if "context deadline exceeded" in text:
-        return Verdict.UNKNOWN
-    if any(part in text for part in _REFUSED):
-        return Verdict.REFUSED
-    return Verdict.UNKNOWN
+def _by_status(http_status: int) -> Meaning:
+    """For what no list has: a 4xx is about the message, a 5xx may have been sent."""
+    match http_status:
+        case 401:
+            return LOGGED_OUT
+        case 403:
+            return MISCONFIGURED
+        case 408:
+            return MAYBE_SENT
+        case 429:
+            return ACCOUNT
+    return MESSAGE if http_status < 500 else MAYBE_SENT
 
 
-def _without_envelope(http_status: int) -> tuple[Verdict, str]:
+def _without_envelope(http_status: int) -> _Read:
     reason = f"HTTP {http_status} without GOWA's envelope"
     if http_status == 413:
-        return Verdict.REFUSED, "HTTP 413: the sender takes at most 100 MB"
+        return _Read(MESSAGE, "HTTP 413: the sender takes at most 100 MB")
     if http_status == 429:
-        return Verdict.TRANSIENT, reason
+        return _Read(ACCOUNT, reason)
     # 2xx and 5xx: something between us and GOWA, or GOWA dying, may have let it through.
     if http_status < 300 or http_status >= 500 or http_status == 408:
-        return Verdict.UNKNOWN, reason
+        return _Read(MAYBE_SENT, reason)
     # Wrong credentials, route, version or a redirect: nothing of it is the message's fault.
-    return Verdict.MISCONFIGURED, reason
+    return _Read(MISCONFIGURED, reason)
 
 
 def _without_addresses(text: str) -> str:
@@ -195,6 +178,13 @@ def _without_number(text: str) -> str:
 def not_sent(reason: str, elapsed_ms: int = 0) -> Answer:
     """Nothing was written to the endpoint."""
     return Answer(Verdict.NOT_SENT, reason, elapsed_ms=elapsed_ms)
+
+
+def broken_off(reason: str, error: BaseException, elapsed_ms: int = 0) -> Answer:
+    """The connection failed before the last part of an upload was handed to it. One that only took too long may do so again,
+    whoever sends it, so the tries bound it."""
+    verdict = Verdict.TRANSIENT if isinstance(error, TimeoutError) else Verdict.NOT_SENT
+    return Answer(verdict, reason, elapsed_ms=elapsed_ms)
 
 
 def too_late(elapsed_ms: int = 0) -> Answer:

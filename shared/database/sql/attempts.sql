@@ -7,7 +7,13 @@ select m.id, m.attempt, m.status, m.kind, m.phone, m.campaign, m.tries_used, m.c
     extract(epoch from clock_timestamp() - t.last_sent_at)::float8 as seconds_since_last,
     l.locked as locked_endpoints,
     (select jsonb_object_agg(e.id, extract(epoch from e.cold_held_until - clock_timestamp()))
-        from endpoints e where e.cold_held_until > clock_timestamp()) as held_endpoints
+        from endpoints e where e.cold_held_until > clock_timestamp()) as held_endpoints,
+    -- A round that ended without an account ended as refused; a retry asks all of them anew.
+    case m.status when 'retrying' then (
+        select array_agg(distinct a.endpoint) from attempts a
+        where a.message = m.id and a.verdict = 'elsewhere' and a.number > coalesce(
+            (select max(r.number) from attempts r where r.message = m.id and r.verdict = 'refused'), 0))
+    end as not_through
 from unnest($1::uuid[]) as asked (id)
 join messages m on m.id = asked.id
 join sendable s on s.id = m.id

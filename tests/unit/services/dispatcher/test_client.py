@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from aiohttp.payload import BytesPayload
 
+from services.dispatcher.sending import client as clients
 from services.dispatcher.sending import deadline as deadlines
-from services.dispatcher.sending.client import SenderClient, request_seconds
+from services.dispatcher.sending.client import MOST_BYTES, SenderClient, request_seconds
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
-from services.dispatcher.sending.payloads import Request
+from services.dispatcher.sending.payloads import Request, Upload, request_for
 from services.dispatcher.sending.verdict import Answer
 from shared.clock import boottime
 from shared.endpoints.identity import Endpoint
@@ -181,12 +183,138 @@ async def test_nothing_is_written_after_the_start_limit(client: SenderClient, mo
     assert requests == []
 
 
-async def test_typing_that_fails_is_nothing(client: SenderClient) -> None:
-    await client.show_typing(Endpoint("one", f"http://127.0.0.1:{free_port()}", ""), "15550100001", "start")
-    async with listening(hang_up) as (endpoint, requests):
-        await client.show_typing(endpoint, "15550100001@s.whatsapp.net", "start")
+def answering(status: str, body: bytes) -> Behaviour:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(status, len(body)) + body)
+        await writer.drain()
+
+    return answer
+
+
+async def type_to(client: SenderClient, endpoint: Endpoint) -> Answer | bool:
+    return await client.show_typing(endpoint, "15550100001@s.whatsapp.net", "start")
+
+
+async def test_typing_tells_whether_it_was_shown(client: SenderClient) -> None:
+    async with listening(answering("200 OK", SENT)) as (endpoint, requests):
+        assert await type_to(client, endpoint) is True
     assert b'"action"' in requests[0]
     assert requests[0].startswith(b"POST /send/chat-presence ")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("400 Bad Request", b'{"code":"INVALID_JID","message":"Phone 1@s.whatsapp.net is not on whatsapp"}'),
+        ("400 Bad Request", b'{"code":"VALIDATION_ERROR","message":"phone: cannot be blank."}'),
+        ("500 Internal Server Error", b'{"code":"INTERNAL_SERVER_ERROR","message":"something of its own"}'),
+        # Before 7.1 there is no typing; where there is no sender at all, the send says so.
+        ("404 Not Found", b"Cannot POST /send/chat-presence"),
+        ("405 Method Not Allowed", b"Method Not Allowed"),
+    ],
+)
+async def test_typing_that_concerns_this_recipient_alone_is_nothing(
+    client: SenderClient, status: str, body: bytes
+) -> None:
+    async with listening(answering(status, body)) as (endpoint, _):
+        assert await type_to(client, endpoint) is False
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        ("401 Unauthorized", b"Unauthorized", Verdict.MISCONFIGURED),
+        ("401 Unauthorized", b'{"code":"AUTHENTICATION_ERROR","message":"you are not logged in"}', Verdict.LOGGED_OUT),
+        ("404 Not Found", b'{"code":"DEVICE_NOT_FOUND","message":"device not found"}', Verdict.LOGGED_OUT),
+        ("500 Internal Server Error", b'{"code":"INVALID_WA_CLI","message":"invalid or empty"}', Verdict.LOGGED_OUT),
+        ("400 Bad Request", b'{"code":"DEVICE_ID_REQUIRED","message":"device_id is required"}', Verdict.MISCONFIGURED),
+        ("502 Bad Gateway", b"<html>", Verdict.NOT_SENT),
+        ("503 Service Unavailable", b'{"code":"DEVICE_MANAGER_UNAVAILABLE","message":"not ready"}', Verdict.NOT_SENT),
+    ],
+)
+async def test_what_cannot_type_cannot_send(client: SenderClient, status: str, body: bytes, verdict: Verdict) -> None:
+    async with listening(answering(status, body)) as (endpoint, _):
+        answer = await type_to(client, endpoint)
+    assert isinstance(answer, Answer)
+    assert answer.verdict is verdict
+
+
+async def test_typing_that_is_not_answered_is_the_accounts(
+    client: SenderClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    nobody = Endpoint("nobody", f"http://127.0.0.1:{free_port()}", "")
+    answers = [await type_to(client, nobody)]
+    for behave in (hang_up, silence):
+        monkeypatch.setattr(clients, "_TYPING_SECONDS", 0.3)
+        async with listening(behave) as (endpoint, _):
+            answers.append(await type_to(client, endpoint))
+        client._targets.clear()
+    assert [isinstance(answer, Answer) and answer.breaker_outcome for answer in answers] == ["fail"] * 3
+
+
+@asynccontextmanager
+async def cutting(after: int) -> AsyncIterator[Endpoint]:
+    """An endpoint that cuts the connection once it has read so many bytes of a request; 0: it never reads, nor cuts."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if after:
+                await reader.readexactly(after)
+                writer.transport.abort()
+            else:
+                await ended.wait()
+        finally:
+            writer.close()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1024)
+    async with server:
+        yield Endpoint("cut", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "")
+        ended.set()
+
+
+def upload(path: Path, size: int, deadline: StartDeadline) -> Request:
+    path.write_bytes(b"x" * size)
+    file = Upload(path, "offer.pdf", "application/pdf")
+    return request_for(Kind.FILE, "15550100001@s.whatsapp.net", {}, file, deadline)
+
+
+async def test_an_upload_that_breaks_off_was_not_sent(client: SenderClient, tmp_path: Path) -> None:
+    deadline = StartDeadline(boottime())
+    async with cutting(after=64_000) as endpoint:
+        answer = await client.send(endpoint, Kind.FILE, upload(tmp_path / "file", 40_000_000, deadline), deadline)
+    assert answer.verdict is Verdict.NOT_SENT, answer.reason
+    assert not answer.too_late
+
+
+async def test_an_upload_that_is_whole_may_have_been_sent(client: SenderClient, tmp_path: Path) -> None:
+    """All of it is in the socket's hands, wherever the other side stopped reading."""
+    deadline = StartDeadline(boottime())
+    async with cutting(after=1_000) as endpoint:
+        answer = await client.send(endpoint, Kind.FILE, upload(tmp_path / "file", 2_000, deadline), deadline)
+    assert answer.verdict is Verdict.UNKNOWN, answer.reason
+
+
+async def test_an_upload_that_takes_too_long_uses_a_try(tmp_path: Path) -> None:
+    settings = EndpointSettings(whatsapp_base_url="http://unused", whatsapp_media_timeout=timedelta(milliseconds=300))
+    deadline = StartDeadline(boottime())
+    async with SenderClient(settings) as client, cutting(after=0) as endpoint:
+        answer = await client.send(endpoint, Kind.FILE, upload(tmp_path / "file", 40_000_000, deadline), deadline)
+    assert answer.verdict is Verdict.TRANSIENT, answer.reason
+
+
+async def test_a_body_over_the_senders_limit_is_refused_before_it_is_sent(client: SenderClient, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES)
+    deadline = StartDeadline(boottime())
+    made = request_for(Kind.FILE, "1@s.whatsapp.net", {}, Upload(path, "offer.pdf", "application/pdf"), deadline)
+    answer = await client.send(Endpoint("one", f"http://127.0.0.1:{free_port()}", ""), Kind.FILE, made, deadline)
+    assert answer.verdict is Verdict.REFUSED
+    assert str(MOST_BYTES) in answer.reason
 
 
 def test_the_time_for_an_answer_is_longer_than_the_senders_own() -> None:

@@ -59,7 +59,7 @@ def test_sent_and_refused_end() -> None:
     assert (refused.way, refused.status, refused.reason) == ("end", Status.FAILED, "no such number")
 
 
-@given(st.integers(0, 3), st.sampled_from([Verdict.TRANSIENT, Verdict.COLD_CONTACT_LOCKED]))
+@given(st.integers(0, 3), st.sampled_from([Verdict.TRANSIENT, Verdict.UNFETCHED, Verdict.COLD_CONTACT_LOCKED]))
 def test_retries_are_counted(tries_used: int, verdict: Verdict) -> None:
     following = next_after(Answer(verdict, "why"), "message", tries_used, 1, RULES, random.Random(1))
     assert following.uses_try
@@ -72,12 +72,15 @@ def test_no_retries_at_all() -> None:
 
 
 @given(
-    st.sampled_from([Verdict.LOGGED_OUT, Verdict.MISCONFIGURED, Verdict.NOT_SENT]),
+    st.sampled_from(
+        [Verdict.LOGGED_OUT, Verdict.MISCONFIGURED, Verdict.NOT_SENT, Verdict.ELSEWHERE, Verdict.TRANSIENT]
+    ),
     st.integers(0, 100),
     st.integers(1, 1000),
 )
 def test_what_is_the_endpoints_fault_costs_no_try(verdict: Verdict, tries_used: int, attempt: int) -> None:
-    following = next_after(Answer(verdict, "why"), "message", tries_used, attempt, RULES, random.Random(1))
+    answer = Answer(verdict, "why", account_fault=verdict is Verdict.TRANSIENT)
+    following = next_after(answer, "message", tries_used, attempt, RULES, random.Random(1))
     assert (following.way, following.status, following.uses_try) == ("elsewhere", Status.RETRYING, False)
     assert 2.5 <= following.seconds <= MOST_BACKOFF
 

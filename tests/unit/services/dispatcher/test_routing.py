@@ -10,7 +10,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dispatcher.routing import FITS, LOOK_AGAIN, Elsewhere, Fits, Later, fit
+from services.dispatcher.routing import FITS, LOOK_AGAIN, Elsewhere, Fits, Later, another_may_send, fit
 from shared.database.attempts import PeekedMessage
 from shared.endpoints.pacing import profile_of
 from shared.messages import Entry, Kind, Lane, OnUnknown, Status
@@ -139,3 +139,27 @@ def test_nothing_goes_round_in_circles(
                 endpoint = to.endpoint if to.endpoint in able else chance.choice(able)
                 entry = replace(entry, endpoint=endpoint, excluded=to.excluded)
     assert isinstance(judge(entry, endpoint, **fields), Fits | Later)
+
+
+def test_what_an_account_cannot_send_goes_to_another_and_never_back() -> None:
+    assert judge(not_through=("a",)) == Elsewhere("", ("a",), LOOK_AGAIN)
+    assert judge(endpoint="b", not_through=("a",)) is FITS
+    # Known contact or not: it has said that it cannot.
+    assert judge(endpoint="b", not_through=("a",), talked_to_by=("a",)) is FITS
+
+
+def test_the_last_account_left_in_the_settings_is_asked_although_it_has_said_no() -> None:
+    """The others were taken out of them meanwhile; only an answer ends the message."""
+    assert judge(not_through=ACCOUNTS) is FITS
+
+
+def test_whether_an_account_is_left() -> None:
+    def left(entry: Entry = ENTRY, endpoint: str = "a", *unable: str) -> bool:
+        return another_may_send(entry, endpoint, message(not_through=unable), ACCOUNTS)
+
+    assert left()
+    assert left(ENTRY, "a", "b")
+    assert not left(ENTRY, "a", "b", "c")
+    assert left(ENTRY, "a", "b", "gone")
+    assert not left(replace(ENTRY, endpoint="a", chosen=True)), "the caller wants this account and no other"
+    assert not another_may_send(ENTRY, "a", message(), ("a",))
