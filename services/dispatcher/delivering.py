@@ -21,6 +21,7 @@ from services.dispatcher.sending.client import SenderClient, request_seconds
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
 from services.dispatcher.sending.media_files import MediaFiles, MediaLater, MediaUnusable
 from services.dispatcher.sending.payloads import Upload, request_for
+from services.dispatcher.sending.sent_names import SentNames
 from services.dispatcher.sending.verdict import Answer
 from services.dispatcher.settings import DispatcherSettings
 from services.dispatcher.settlement import SettlementWriter
@@ -99,6 +100,7 @@ class Delivery:
         self._client = client
         self._judging = judging
         self._media = media
+        self._sent_names = SentNames(database)
         self._rate = rate
         self._typing = typing
         self._gate = gate
@@ -178,7 +180,9 @@ class Delivery:
     async def _upload(self, assignment: Assignment, message: PeekedMessage) -> Upload | bool | None:
         """The file to be sent, None for none; False: there is none, and the assignment is over."""
         try:
-            return await self._media.upload_for(message)
+            upload = await self._media.upload_for(message)
+            await self._sent_names.note(message, upload)
+            return upload
         except MediaLater as error:
             log.warning("media not there yet", message=str(message.id), reason=str(error))
             await self.put_back(assignment, after_ms=error.seconds * 1000)

@@ -13,6 +13,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
+from services.scheduler.account_answers import AccountAnswers
 from services.scheduler.account_feedback import AccountFeedback
 from services.scheduler.account_limits import AccountLimits
 from services.scheduler.campaigns.completion import Completion
@@ -129,7 +130,9 @@ def roles_of(
             check_seconds=settings.check_seconds(),
             check_limit=seconds(settings.unknown_check_limit),
             resends=settings.unknown_resend_limit,
+            reachable_seconds=seconds(settings.unknown_reachable_time),
         ),
+        AccountAnswers(database, session, endpoints),
         EndpointRecovery(queue, database, session, endpoints, slots, settings.circuit_breaker_enabled),
         GoneEndpoints(queue, endpoints, slots),
         PendingReceipts(database, shard),

@@ -1,4 +1,5 @@
-"""Makes next months' partitions, drops old ones, and forgets kept answers and minutes of the statistics that are old."""
+"""Makes next months' partitions, drops old ones, and forgets kept answers, names of sent files and minutes of the
+statistics that are old."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from prometheus_client import Counter
 from shared.database.connection import Database
 from shared.database.idempotency import prune_answers
 from shared.database.retention import drop_old_partitions, ensure_partitions, forget_dropped
+from shared.database.sent_names import prune_sent_names
 from shared.errors import DatabaseUnavailable
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import clock_ms
@@ -18,6 +20,8 @@ _TABLES_IN_USE_WAIT = 60.0
 """Seconds; each try holds up the gates for 0.1 s."""
 _MINUTES = 120
 """How many minutes of statistics are kept in Redis."""
+_SENT_NAMES = 8 * 24 * 3600.0
+"""Seconds; an outcome is looked up within hours, and a name still in use is noted again each day."""
 _BATCH = 1000
 _IDS = 10_000
 """WhatsApp ids looked at together, which takes 20 ms."""
@@ -51,6 +55,7 @@ class Retention:
                 pass
         while await prune_answers(self._database, self._answer_seconds, _BATCH) == _BATCH:
             pass
+        await prune_sent_names(self._database, _SENT_NAMES)
         await self._prune_minutes()
         return wait
 

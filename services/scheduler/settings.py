@@ -48,6 +48,12 @@ class SchedulerSettings(
     unknown_resend_limit: int = Field(
         3, ge=0, description="Resends of a message whose outcome stays unknown, at most; then it is held"
     )
+    unknown_reachable_time: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(0),
+        description='"Not in the chat storage" counts once the sender has answered for so long without a gap, since what '
+        "waited in it meanwhile may take as long",
+    )
     media_retention: Duration = Field(
         timedelta(hours=24), description="Files of failed or unknown messages are kept so long for a retry"
     )

@@ -1,11 +1,13 @@
-"""Which of the messages in an account's chat storage is ours: a pure rule over what ``shared.endpoints.gowa`` reads.
+"""Which of the messages in an account's chat storage is ours, and when "none of them" is a proof: pure rules over what
+``shared.endpoints.gowa`` reads.
 
-A picture or document without a caption is stored under a label of GOWA's own (``src/usecase/send.go``), and so cannot be
-told from another one; the time and the id that nobody else claims must do.
+A picture without a caption is stored under a label of GOWA's own (``src/usecase/send.go``), and so cannot be told from
+another one; the time and the id that nobody else claims must do.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,35 +16,78 @@ from urllib.parse import unquote, urlsplit
 from shared.endpoints.gowa import StoredMessage
 from shared.messages import Kind
 
-BEFORE = timedelta(seconds=5)
-"""Stored times have whole seconds, and the sender's clock is not ours."""
+SKEW = timedelta(seconds=30)
+"""Stored times are WhatsApp's, in whole seconds; started_at and finished_at are Postgres', whose clock may be off."""
 AFTER = timedelta(seconds=60)
-"""The sender goes on for up to 45 s after its client has gone."""
+"""The sender goes on for up to 45 s after its client has gone, and stores within 15 s."""
+_UNNAMED = "file_<time>"
+_CONTROLS = dict.fromkeys([*range(32), 127], "_")
 
 
-def stored_content(kind: Kind, content: dict[str, Any], filename: str) -> str:
-    """What GOWA writes as the content of such a message. ``filename``: of an upload, '' where a URL was given."""
+def stored_contents(kind: Kind, content: dict[str, Any], filename: str, sent_names: Collection[str]) -> frozenset[str]:
+    """What GOWA may have written as the content of such a message, in the form of ``comparable``. ``filename``: of a stored
+    upload, '' where a URL was given; ``sent_names``: under which names its file may have been uploaded. Up to version 8 GOWA
+    put its label before a caption."""
     if kind is Kind.MESSAGE:
-        return str(content.get("message") or "")
+        return frozenset({comparable(str(content.get("message") or ""))})
     caption = str(content.get("caption") or "")
-    if caption:
-        return caption
+    label = "🖼️" if kind is Kind.IMAGE else "📄"
+    if caption.strip():
+        return frozenset(map(comparable, (caption, f"{label} {caption}")))
     if kind is Kind.IMAGE:
-        return "🖼️ Image"
+        return frozenset({comparable("🖼️ Image")})
     url = str(content.get("file_url") or "")
-    return f"📄 {filename or unquote(urlsplit(url).path.rpartition('/')[2])}"
+    names = {"Document", filename, *sent_names, *_names_in(url)} - {""}
+    if url and not _name_as_the_sender_reads(url):
+        names.add(_UNNAMED)
+    return frozenset(comparable(f"{label} {name.translate(_CONTROLS)}") for name in names)
+
+
+def _names_in(url: str) -> set[str]:
+    """The last segment, as the sender takes it where it fetches the URL itself, and decoded."""
+    segment = urlsplit(url).path.rpartition("/")[2]
+    return {_name_as_the_sender_reads(url), segment, unquote(segment)}
+
+
+def _name_as_the_sender_reads(url: str) -> str:
+    """GOWA cuts the text of the URL and decodes nothing (``src/pkg/utils/general.go``)."""
+    return url.rpartition("/")[2].partition("?")[0]
+
+
+def comparable(content: str) -> str:
+    """Without what a store may change in a text: its outer blanks, the kind of its line breaks, how an emoji is drawn."""
+    text = content.replace("\r\n", "\n").replace("\r", "\n").replace("\ufe0f", "").strip()
+    # Where the URL gives no name the sender makes one of the time.
+    return re.sub(r"^📄 file_\d+$", f"📄 {_UNNAMED}", text)
 
 
 def candidates(
-    stored: Sequence[StoredMessage], content: str, started_at: datetime, finished_at: datetime, known: Collection[str]
+    stored: Sequence[StoredMessage],
+    contents: Collection[str],
+    started_at: datetime,
+    until: datetime,
+    known: Collection[str],
 ) -> list[str]:
-    """The ids that may be the attempt's, the most likely first: ours, within its time, of equal content, nobody else's."""
+    """The ids that may be the attempt's, the most likely first: ours, sent from ``started_at`` to ``until``, of one of these
+    contents, nobody else's."""
     matching = [
         line
         for line in stored
         if line.is_from_me
         and line.id not in known
-        and started_at - BEFORE <= line.timestamp <= finished_at + AFTER
-        and line.content.strip() == content.strip()
+        and started_at - SKEW <= line.timestamp <= until + SKEW
+        and comparable(line.content) in contents
     ]
     return [line.id for line in sorted(matching, key=lambda line: abs(line.timestamp - started_at))]
+
+
+def sent_until(finished_at: datetime, answering_since: datetime) -> datetime:
+    """When the attempt's message left at the latest. What waits in a sender that stands still leaves once it is back."""
+    return max(finished_at, answering_since) + AFTER
+
+
+def seconds_to_proof(wanted: float, answering: float, ended: float) -> float:
+    """After how many seconds "nothing there" is a proof; 0 or less: now. ``wanted``: for how long the sender must have
+    answered without a gap since nobody waited for the attempt any more; ``answering`` and ``ended``: for how long it has
+    answered, and the attempt been over, when the look into the storage began."""
+    return wanted - min(answering, ended)

@@ -23,18 +23,27 @@ async def find_unanswered(database: Database, check_seconds: dict[str, float], l
 @dataclass(frozen=True, slots=True)
 class UnknownOutcome:
     """An attempt to be looked up: when it began, when nobody waited for it any more, and for how many seconds looking it
-    up has been tried. Not ``open``: its verdict was written after all, only the check is left."""
+    up has been tried. Not ``open``: its verdict was written after all, only the check is left. ``kind`` None: one that only a
+    newer version knows. ``account``: the JID that it was sent through, None: not known. ``sent_names``: under which names its
+    URL's file may have been uploaded. All times by Postgres, ``claimed_at`` is now."""
 
     message: UUID
     open: bool
-    kind: Kind
+    kind: Kind | None
     phone: str
+    phone_key: str
     endpoint: str
+    account: str | None
     content: dict[str, Any]
     filename: str
+    sent_names: tuple[str, ...]
     started_at: datetime
     finished_at: datetime
+    claimed_at: datetime
     checked_for: float
+
+
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 async def claim_checks(database: Database, limit: int, again_seconds: float) -> list[UnknownOutcome]:
@@ -43,22 +52,32 @@ async def claim_checks(database: Database, limit: int, again_seconds: float) -> 
         UnknownOutcome(
             message=row["message"],
             open=row["open"],
-            kind=Kind(row["kind"]),
+            kind=_KINDS.get(row["kind"]),
             phone=row["phone"],
+            phone_key=row["phone_key"],
             endpoint=row["endpoint"] or "",
+            account=row["account"],
             content=row["content"] or {},
             filename=row["filename"] or "",
+            sent_names=tuple(row["sent_names"]),
             started_at=row["started_at"],
             finished_at=row["finished_at"],
+            claimed_at=row["claimed_at"],
             checked_for=row["checked_for"],
         )
         for row in await database.fetch(_SQL["claim_checks"], limit, again_seconds)
     ]
 
 
-async def known_ids(database: Database, endpoint: str, ids: Sequence[str]) -> set[str]:
-    """Those WhatsApp ids of an endpoint that belong to an attempt already. Raises DatabaseUnavailable."""
-    return {row["whatsapp_id"] for row in await database.fetch(_SQL["known_ids"], endpoint, list(ids))}
+async def look_again(database: Database, message: UUID, seconds: float) -> None:
+    """Has an outcome looked up in so many seconds. Raises DatabaseUnavailable."""
+    await database.execute(_SQL["look_again"], message, seconds)
+
+
+async def known_ids(database: Database, ids: Sequence[str]) -> set[str]:
+    """Those WhatsApp ids that belong to an attempt already; of whichever endpoint, since an account whose address has changed
+    is another one. Raises DatabaseUnavailable."""
+    return {row["whatsapp_id"] for row in await database.fetch(_SQL["known_ids"], list(ids))}
 
 
 async def decide(

@@ -6,7 +6,7 @@ Only GET requests, which the client may repeat by itself. Sending is the dispatc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
@@ -46,6 +46,14 @@ class StoredMessage:
     media_type: str
     timestamp: datetime
     is_from_me: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessages:
+    """What a chat holds, newest first. Not ``complete``: some of it could not be read, so what is missing here may be there."""
+
+    lines: list[StoredMessage]
+    complete: bool
 
 
 def new_session(settings: EndpointSettings) -> aiohttp.ClientSession:
@@ -187,31 +195,91 @@ async def is_on_whatsapp(session: aiohttp.ClientSession, endpoint: Endpoint, pho
     return bool(body["results"].get("is_on_whatsapp"))
 
 
-async def sent_messages(
-    session: aiohttp.ClientSession, endpoint: Endpoint, chat: str, since: datetime
-) -> list[StoredMessage]:
-    """What the account sent to a chat since then, newest first, at most 100. Raises EndpointUnreachable."""
+async def account_number(session: aiohttp.ClientSession, endpoint: Endpoint) -> str | None:
+    """The JID of the number that the account is paired with now; '': with none; None: with one that a sender before version 8
+    does not tell. Raises EndpointUnreachable."""
+    status, body = await _get(session, endpoint, "/app/status")
+    app = body.get("results") if isinstance(body, dict) else None
+    if status == 200 and isinstance(app, dict) and "jid" in app:
+        return _without_device(app["jid"])
+    # Up to 8.7 the status tells no number, the list of slots does.
+    status, body = await _get(session, endpoint, "/devices")
+    if status in (404, 405) and body is None and isinstance(app, dict):
+        return None if app.get("is_logged_in") else ""
+    slots = (body.get("results") or []) if status == 200 and isinstance(body, dict) else None
+    if not isinstance(slots, list):
+        raise EndpointUnreachable(f"HTTP {status}")
+    mine = [
+        slot
+        for slot in slots
+        if isinstance(slot, dict)
+        and (not endpoint.device_id or endpoint.device_id in (slot.get("id"), slot.get("jid")))
+    ]
+    if len(mine) > 1:
+        raise EndpointUnreachable("several accounts, and none is named")
+    # A slot that is missing was deleted by a logout, as versions before 8.10 do.
+    return _without_device(mine[0].get("jid")) if mine else ""
+
+
+def _without_device(jid: object) -> str:
+    """15550109999:32@s.whatsapp.net is the 32nd device of 15550109999@s.whatsapp.net."""
+    if not isinstance(jid, str):
+        return ""
+    user, at, server = jid.partition("@")
+    return user.partition(":")[0] + at + server
+
+
+_PAGE = 100
+_MOST_PAGES = 10
+_ANY_ZONE = timedelta(hours=14)
+
+
+async def sent_messages(session: aiohttp.ClientSession, endpoint: Endpoint, chat: str, since: datetime) -> SentMessages:
+    """What the account sent to a chat since then, at most 1,000 messages. Raises EndpointUnreachable."""
+    found: list[StoredMessage] = []
+    complete = True
+    for page in range(_MOST_PAGES):
+        data = await _page_of_chat(session, endpoint, chat, since - _ANY_ZONE, page * _PAGE)
+        lines = [line for line in map(_stored_message, data) if line is not None]
+        complete = complete and len(lines) == len(data)
+        found += [line for line in lines if line.timestamp >= since]
+        if len(data) < _PAGE or any(line.timestamp < since for line in lines):
+            return SentMessages(found, complete)
+    return SentMessages(found, complete=False)
+
+
+async def _page_of_chat(
+    session: aiohttp.ClientSession, endpoint: Endpoint, chat: str, since: datetime, offset: int
+) -> list[object]:
+    """One page as it came. The sender compares times as texts, each in its own zone (SQLite), so one behind UTC would leave
+    out what is newest: ``since`` must lie back by more than any zone does."""
     status, body = await _get(
         session,
         endpoint,
         f"/chat/{quote(chat, safe='@')}/messages",
-        {"is_from_me": "true", "start_time": since.strftime("%Y-%m-%dT%H:%M:%SZ"), "limit": "100"},
+        {
+            "is_from_me": "true",
+            "start_time": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "limit": str(_PAGE),
+            "offset": str(offset),
+        },
     )
     results = body.get("results") if isinstance(body, dict) else None
-    if status != 200 or not isinstance(results, dict):
+    data = (results.get("data") or []) if isinstance(results, dict) and "data" in results else None
+    if status != 200 or not isinstance(data, list):
         raise EndpointUnreachable(f"HTTP {status}")
-    found = []
-    for line in results.get("data") or []:
-        try:
-            found.append(
-                StoredMessage(
-                    id=str(line["id"]),
-                    content=str(line.get("content") or ""),
-                    media_type=str(line.get("media_type") or ""),
-                    timestamp=datetime.fromisoformat(str(line["timestamp"]).replace("Z", "+00:00")),
-                    is_from_me=bool(line.get("is_from_me")),
-                )
-            )
-        except (KeyError, TypeError, ValueError):
-            continue
-    return found
+    return data
+
+
+def _stored_message(line: Any) -> StoredMessage | None:
+    """None: it cannot be read."""
+    try:
+        return StoredMessage(
+            id=str(line["id"]),
+            content=str(line.get("content") or ""),
+            media_type=str(line.get("media_type") or ""),
+            timestamp=datetime.fromisoformat(str(line["timestamp"])).astimezone(UTC),
+            is_from_me=bool(line.get("is_from_me")),
+        )
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        return None

@@ -25,13 +25,19 @@ _RECEIPTS = {"delivered": Receipt.DELIVERED, "read": Receipt.READ}
 _MAX_ID = 100  # characters; WhatsApp's have 18 to 32
 # A device of the person may stand behind the number: 15550100001:12@s.whatsapp.net.
 _PERSON_ID = re.compile(r"([1-9][0-9]{6,14})(?::[0-9]{1,5})?@s\.whatsapp\.net")
+_GROUP_ID = re.compile(r"[0-9-]{5,64}@g\.us")
 _NO_PERSONS = ("@g.us", "@broadcast", "@newsletter")
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptEvent:
+    """``recipient``: whose receipts they are, ``<digits>@s.whatsapp.net`` or a group's id, '' where WhatsApp hides the number.
+    ``account``: the JID of the account that reports, ''."""
+
     whatsapp_ids: tuple[str, ...]
     receipt: Receipt
+    recipient: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ def read_event(event: Mapping[str, Any]) -> ReceiptEvent | InboundText | None:
     payload = _object(event.get("payload"))
     match event.get("event"):
         case "message.ack":
-            return _receipt(payload)
+            return _receipt(payload, _string(event.get("device_id")))
         case "message":
             return _text(payload, payload.get("body"), payload.get("replied_to_id"), payload.get("timestamp"))
         case None:
@@ -81,12 +87,26 @@ def _string(value: object) -> str:
     return clean(value) if isinstance(value, str) else ""
 
 
-def _receipt(payload: Mapping[str, Any]) -> ReceiptEvent | None:
+def _receipt(payload: Mapping[str, Any], account: str) -> ReceiptEvent | None:
     receipt = _RECEIPTS.get(_string(payload.get("receipt_type")))
     given = payload.get("ids")
     ids = [_string(one) for one in given] if isinstance(given, list) else []
     wanted = tuple(dict.fromkeys(one for one in ids if 0 < len(one) <= _MAX_ID))
-    return ReceiptEvent(wanted, receipt) if receipt and wanted else None
+    if receipt is None or not wanted:
+        return None
+    reporter = _PERSON_ID.fullmatch(account)
+    return ReceiptEvent(wanted, receipt, _recipient(payload), reporter[1] + PERSON if reporter else "")
+
+
+def _recipient(payload: Mapping[str, Any]) -> str:
+    """In a group each member has receipts of its own; the message was to the group."""
+    sender, chat = _string(payload.get("from")), _string(payload.get("chat_id"))
+    if _GROUP_ID.fullmatch(chat):
+        return chat
+    if " in " in sender or chat.endswith(_NO_PERSONS):
+        return ""
+    match = _PERSON_ID.fullmatch(sender) or _PERSON_ID.fullmatch(chat)
+    return match[1] + PERSON if match else ""
 
 
 def _text(source: Mapping[str, Any], body: object, replied_to: object, said_at: object) -> InboundText | None:

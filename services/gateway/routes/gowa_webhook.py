@@ -44,7 +44,17 @@ async def receive(request: web.Request) -> web.Response:
     endpoint = reporting_endpoint(event, request.app[ENDPOINTS].values())
     match read_event(event):
         case ReceiptEvent() as said:
-            await record_receipts(request.app[DATABASE], request.app[SHARD], said.whatsapp_ids, endpoint, said.receipt)
+            # Where only the hidden id (LID) is said, whoever knows its number gives the person here.
+            person = phone_key(said.recipient) if said.recipient else None
+            await record_receipts(
+                request.app[DATABASE],
+                request.app[SHARD],
+                said.whatsapp_ids,
+                endpoint,
+                said.receipt,
+                person,
+                said.account or None,
+            )
             _events.labels(said.receipt.value).inc()
         case InboundText() as said:
             _events.labels(await _heard(request.app, said, endpoint)).inc()

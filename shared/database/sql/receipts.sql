@@ -1,5 +1,8 @@
 -- name: record
-select record_receipts($1, $2, $3, $4)
+select record_receipts($1, $2, $3, $4, $5, $6)
+
+-- name: prove
+select prove_by_receipt($1, $2, $3)
 
 -- name: pending_page
 select distinct p.whatsapp_id
@@ -8,6 +11,17 @@ order by p.whatsapp_id
 
 -- name: join
 select join_receipts($1, $2)
+
+-- name: provable_page
+-- People of these receipts to whom an attempt is without an answer: what was under way when they came may be over.
+select distinct r.endpoint, r.phone_key
+from pending_receipts r join unanswered_attempts u on u.endpoint = r.endpoint and u.phone_key = r.phone_key
+where r.whatsapp_id = any ($1)
+
+-- name: forget_attempts
+delete from unanswered_attempts u
+where u.finished_at < clock_timestamp() - make_interval(secs => $1)
+    and not exists (select from due d where d.message = u.message and d.why = 'check')
 
 -- name: forget
 with gone as (

@@ -14,9 +14,15 @@ with wanted as (
     from wanted w where d.message = w.message
     returning d.message, d.first_check_at
 )
-select x.message, m.status = 'sending' as open, m.kind, m.phone, m.endpoint, coalesce(m.content, c.content) as content, f.filename,
-    coalesce(a.started_at, m.changed_at) as started_at, coalesce(a.finished_at, clock_timestamp()) as finished_at,
-    extract(epoch from clock_timestamp() - x.first_check_at)::double precision as checked_for
+select x.message, m.status = 'sending' as open, m.kind, m.phone, m.phone_key, m.endpoint,
+    coalesce(m.content, c.content) as content, f.filename,
+    coalesce(a.started_at, m.changed_at) as started_at, coalesce(a.finished_at, x.first_check_at) as finished_at,
+    clock_timestamp() as claimed_at,
+    extract(epoch from clock_timestamp() - x.first_check_at)::double precision as checked_for,
+    number_at(m.endpoint, coalesce(a.started_at, m.changed_at)) as account,
+    array(
+        select n.name from sent_names n
+        where n.url_sha256 = sha256(convert_to(coalesce(m.content, c.content) ->> 'file_url', 'UTF8'))) as sent_names
 from claimed x
 -- With limits, as in due.sql.
 cross join lateral (select y.* from messages y where y.id = x.message limit 1) m
@@ -25,8 +31,11 @@ left join media f on f.id = coalesce(m.media, c.media)
 left join lateral (select y.* from attempts y where y.message = m.id and y.number = m.attempt limit 1) a on true
 order by x.message
 
+-- name: look_again
+update due set due_at = clock_timestamp() + make_interval(secs => $2) where message = $1 and why = 'check'
+
 -- name: known_ids
-select whatsapp_id from whatsapp_ids where endpoint = $1 and whatsapp_id = any ($2)
+select distinct whatsapp_id from whatsapp_ids where whatsapp_id = any ($1)
 
 -- name: decide
 select decide_unknown($1, $2, $3, $4, $5)

@@ -3,75 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
-from uuid import UUID
 
 import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
-from services.scheduler.unknown_outcomes import UnknownOutcomes
 from services.scheduler.unqueued_messages import UnqueuedMessages
-from shared.endpoints.gowa import new_session
-from shared.messages import Status, Verdict
-from shared.queue.taking import Settlement
-from tests.integration.scheduler.stage import PHONE, TEXT, Stage
-from tests.servers import ServiceProcess, StartService
+from tests.integration.scheduler.lost_answers import begin, checker, due_again, lose_answer, send
+from tests.integration.scheduler.stage import Stage
+from tests.servers import ServiceProcess
 
 
 @pytest.fixture
-async def simulator(start_service: StartService) -> ServiceProcess:
-    return await start_service(
-        "simulator",
-        arguments=("--listen", "127.0.0.1:{port}", "--devices", "sales-1", "--latency", "0", "--storage-delay", "0"),
-        ready_path="/simulator/devices",
-    )
-
-
-@pytest.fixture
-async def stage(open_stage: Callable[..., Any], simulator: ServiceProcess) -> Stage:
-    stage: Stage = await open_stage(whatsapp_endpoints=simulator.url, whatsapp_auths="user:password")
-    await stage.rebuilder().step()
-    return stage
-
-
-@pytest.fixture
-async def session(stage: Stage) -> AsyncIterator[aiohttp.ClientSession]:
-    async with new_session(stage.settings) as session:
-        yield session
-
-
-def checker(stage: Stage, session: aiohttp.ClientSession, **changes: Any) -> UnknownOutcomes:
-    options: dict[str, Any] = {"check_limit": 1800.0, "resends": 3} | changes
-    seconds = {"message": 0.0, "image": 0.0, "file": 0.0}
-    return UnknownOutcomes(stage.database, session, stage.accounts, 0, seconds, **options)
-
-
-async def begin(stage: Stage, message: UUID, seconds: int = 60) -> Any:
-    await UnqueuedMessages(stage.queue, stage.database, 1000).step()
-    (assignment,) = (await stage.taking().take(1)).assignments
-    assert assignment.entry.message == message
-    assert await stage.begin(assignment, seconds)
-    return assignment
-
-
-async def lose_answer(stage: Stage, message: UUID) -> Any:
-    """An attempt whose answer timed out; its check is due."""
-    assignment = await begin(stage, message)
-    await stage.record(assignment, Verdict.UNKNOWN, Status.SENDING, reason="no answer in 70 s")
-    await stage.taking().settle([Settlement(assignment, ready_ms=0)])
-    return assignment
-
-
-async def send(session: aiohttp.ClientSession, simulator: ServiceProcess, text: str = TEXT["message"]) -> str:
-    """What "WhatsApp" got after all."""
-    async with session.post(f"{simulator.url}/send/message", json={"phone": PHONE, "message": text}) as response:
-        return str((await response.json())["results"]["message_id"])
-
-
-async def due_again(stage: Stage) -> None:
-    await stage.database.execute("update due set due_at = clock_timestamp() where why = 'check'")
+def stage(simulated_stage: Stage) -> Stage:
+    return simulated_stage
 
 
 async def test_found_in_storage_it_is_sent(
@@ -143,7 +88,10 @@ async def test_an_account_that_cannot_be_reached_proves_nothing(
     await stage.database.execute("update due set first_check_at = clock_timestamp() - interval '31 min'")
     await checker(stage, session).step()
     assert await stage.status(message) == "unknown"
-    assert "unchecked" in await stage.database.fetchval("select reason from messages")
+    assert (
+        await stage.database.fetchval("select reason from messages")
+        == "not looked up: the account could not be reached"
+    )
 
 
 async def test_an_attempt_without_a_verdict_is_found(stage: Stage, session: aiohttp.ClientSession) -> None:
