@@ -109,11 +109,11 @@ def parsed(answer: str) -> Exception:
 @pytest.mark.parametrize(("answer", "told"), ANSWERS)
 def test_every_answer_means_away_and_says_why(answer: str, told: str) -> None:
     refused = unavailable(parsed(answer))
-    assert refused.told.startswith("Redis cannot be used: ")
-    assert told in refused.told
-    assert "; " in refused.told, "a cure stands beside the cause"
+    assert refused.reason.startswith("Redis cannot be used: ")
+    assert told in refused.reason
+    assert "; " in refused.reason, "a cure stands beside the cause"
     assert "hunter2" not in str(refused), "what was sent is not told"
-    assert "127.0.0.1" not in refused.told
+    assert "127.0.0.1" not in refused.reason
 
 
 @pytest.mark.parametrize("code", ["READONLY", "MASTERDOWN", "UNBLOCKED", "LOADING", "CLUSTERDOWN"])
@@ -173,5 +173,5 @@ def reached_by(cause: BaseException) -> RedisError:
 )
 def test_a_server_that_cannot_be_reached_is_told_with_the_setting(error: BaseException, told: str) -> None:
     refused = unavailable(error)
-    assert told in refused.told
-    assert "redis.internal" not in refused.told, "an address is for the log"
+    assert told in refused.reason
+    assert "redis.internal" not in refused.reason, "an address is for the log"

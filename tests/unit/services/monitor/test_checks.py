@@ -73,7 +73,7 @@ def test_a_redis_that_evicts_is_down() -> None:
 def test_why_redis_cannot_be_used_is_for_anybody_and_what_it_said_is_not(look: str) -> None:
     observation = seen()
     refused = unavailable(ResponseError("NOREPLICAS of 10.0.0.7"))
-    getattr(observation, look).problem, getattr(observation, look).told = str(refused), refused.told
+    getattr(observation, look).problem, getattr(observation, look).reason = str(refused), refused.reason
     [finding] = [one for one in findings(observation) if one.health is Health.DOWN]
     assert "min-replicas-to-write" in finding.reason
     assert "10.0.0.7" not in finding.reason
