@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from urllib.parse import unquote_plus
 
 from aiohttp import web
 
-from simulator.answers import DEVICE_ID_REQUIRED, Answer, device_not_found
+from simulator.answers import DEVICE_ID_REQUIRED, NOT_CONNECTED, Answer, device_not_found
 from simulator.frost import Frost
 from simulator.moods import Mood, MoodError, mood_from_json, mood_from_text
 
@@ -39,8 +40,11 @@ class Account:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     created_at: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     own_jid: str = ""
+    # How often GOWA was restarted, and when the client is there after the last start, on the monotonic clock.
+    restarts: int = 0
+    up_at: float = 0.0
     # By id(), because a request is a mapping and has no hash.
-    _open: dict[int, web.Request] = field(default_factory=dict)
+    _open: dict[int, tuple[web.Request, bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.own_jid = f"{_number_of(self.device)}@s.whatsapp.net"
@@ -52,13 +56,23 @@ class Account:
 
     @property
     def is_paired(self) -> bool:
-        """The slot belongs to a WhatsApp account. GOWA resets ``is_logged_in`` with this, not with a lost socket."""
+        """The slot belongs to a WhatsApp account."""
         return self.mood.kind not in {"404-device", "logged-out"}
+
+    @property
+    def is_logged_in(self) -> bool:
+        """As GOWA says: not reset when the socket is lost, false while there is no client."""
+        return self.is_paired and self.mood.kind != "not-logged-in" and not self.is_booting
 
     @property
     def is_connected(self) -> bool:
         """The socket to WhatsApp is up."""
-        return self.is_paired and self.mood.kind != "offline"
+        return self.is_paired and self.mood.kind != "offline" and not self.is_booting
+
+    @property
+    def is_booting(self) -> bool:
+        """GOWA has just started: the account is paired and has its JID, but no client until it connects."""
+        return time.monotonic() < self.up_at
 
     @property
     def storage_key(self) -> str:
@@ -66,24 +80,35 @@ class Account:
         chats of before seem empty."""
         return self.own_jid if self.is_paired else self.device
 
+    def restart(self, boot: float) -> None:
+        """GOWA starts anew: sends in flight die, and for ``boot`` seconds there is no client."""
+        self.restarts += 1
+        self.up_at = time.monotonic() + boot
+        for request, _ in self._open.values():
+            if request.transport is not None:
+                request.transport.abort()
+        if self.mood.kind == "logged-out":
+            # The slot gets an empty client then.
+            self.mood.answer = NOT_CONNECTED
+
     async def until_thawed(self) -> None:
         """Return once neither this account nor all of GOWA is frozen."""
         await self.frost.wait(self.device)
 
-    def arrived(self, request: web.Request) -> int:
-        """One more send; how many are now in flight on HTTP level. One that its client has left no longer counts,
-        although GOWA goes on with it."""
-        self._open[id(request)] = request
+    def arrived(self, request: web.Request, counts: bool) -> int:
+        """One more request; how many that count (sends, not typing) are now in flight on HTTP level. One that its
+        client has left no longer counts, although GOWA goes on with it."""
+        self._open[id(request)] = (request, counts)
         return self.in_flight
 
     def left(self, request: web.Request) -> None:
-        """One send less."""
+        """One request less."""
         self._open.pop(id(request), None)
 
     @property
     def in_flight(self) -> int:
         """Sends whose client is waiting."""
-        return sum(not is_gone(request) for request in self._open.values())
+        return sum(counts and not is_gone(request) for request, counts in self._open.values())
 
     def fate(self, kind: str, jid: str, chat_is_known: bool) -> Mood | None:
         """The mood that strikes this send, or None; one that has struck its last goes back to ``ok``."""
@@ -116,10 +141,10 @@ class Account:
     def listed(self) -> dict[str, Any]:
         """As in ``GET /devices``. ``jid`` is absent without a pairing; ``state`` stays ``logged_in`` when the socket
         drops, as GOWA's does."""
-        slot: dict[str, Any] = {"id": self.device, "display_name": self.device}
-        if self.is_paired:
-            return {**slot, "state": "logged_in", "jid": self.own_jid, "created_at": self.created_at}
-        return {**slot, "state": "disconnected", "created_at": self.created_at}
+        state = "logged_in" if self.is_logged_in else "connected" if self.is_connected else "disconnected"
+        slot: dict[str, Any] = {"id": self.device, "display_name": self.device, "state": state}
+        jid = {"jid": self.own_jid} if self.is_paired else {}
+        return {**slot, **jid, "created_at": self.created_at}
 
 
 class Accounts:

@@ -42,6 +42,7 @@ class ChatStorage:
 
     delay: float
     _chats: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    _starts: int = 0
 
     def store(self, account: Account, jid: str, row: Row) -> None:
         """Write the row once the delay is over."""
@@ -49,7 +50,11 @@ class ChatStorage:
         if self.delay == 0:
             self._write(owner, jid, row)
         else:
-            asyncio.get_running_loop().call_later(self.delay, self._write, owner, jid, row)
+            asyncio.get_running_loop().call_later(self.delay, self._write_late, self._starts, owner, jid, row)
+
+    def drop_pending(self) -> None:
+        """Lose the rows that are not written yet, as a GOWA that is killed does."""
+        self._starts += 1
 
     def keep(self, account: Account, jid: str, row: Row) -> None:
         """Write the row of a message that came in."""
@@ -59,6 +64,10 @@ class ChatStorage:
         """Whether a message of this id is stored for this account, in whatever chat; quotes are looked up so."""
         chats = self._chats.get(account.storage_key, {})
         return any(row.id == message_id for rows in chats.values() for row in rows)
+
+    def _write_late(self, starts: int, owner: str, jid: str, row: Row) -> None:
+        if starts == self._starts:
+            self._write(owner, jid, row)
 
     def _write(self, owner: str, jid: str, row: Row) -> None:
         self._chats.setdefault(owner, {}).setdefault(jid, []).append(row)

@@ -7,6 +7,7 @@
 | DELETE ``/simulator/ledger`` | forget the lines |
 | GET ``/simulator/devices`` | each device's mood and state |
 | PUT ``/simulator/devices/{id}/mood``, PUT ``/simulator/mood`` | one device, all devices |
+| POST ``/simulator/restart`` | GOWA starts anew: ``{"boot_ms": 2000}`` until the accounts have a client |
 | GET, PUT ``/simulator/frozen`` | ``{"frozen": true}``: all of GOWA stands still; the mood ``frozen`` does that to one |
 | POST ``/simulator/devices/{id}/logout``, ``/login`` | short for the moods ``logged-out`` and ``ok`` |
 | POST ``/simulator/devices/{id}/inbound`` | a message from somebody; fields in ``inbound`` |
@@ -50,6 +51,7 @@ def control_routes(simulation: Simulation) -> list[web.RouteDef]:
         web.post("/simulator/devices/{device}/login", _json(control.log_in)),
         web.post("/simulator/devices/{device}/inbound", _json(control.inbound)),
         web.post("/simulator/devices/{device}/event", _json(control.event)),
+        web.post("/simulator/restart", _json(control.restart)),
         web.get("/simulator/frozen", _json(control.frozen)),
         web.put("/simulator/frozen", _json(control.set_frozen)),
         web.get("/simulator/numbers", _json(control.numbers)),
@@ -102,6 +104,14 @@ class Control:
         account = self._account(request)
         account.set_mood(await _content(request))
         return _described(account)
+
+    async def restart(self, request: web.Request) -> Any:
+        """As if the process had been killed and started again."""
+        boot_ms = (await _content(request)).get("boot_ms", 2000) if request.can_read_body else 2000
+        if not isinstance(boot_ms, int | float) or isinstance(boot_ms, bool) or boot_ms < 0:
+            raise _Wrong("boot_ms is a number, 0 or more")
+        self._simulation.restart(boot_ms / 1000)
+        return await self.devices(request)
 
     async def frozen(self, _: web.Request) -> Any:
         """Whether all of GOWA stands still."""
@@ -233,7 +243,7 @@ def _described(account: Account) -> dict[str, Any]:
         **account.mood.described(),
         "logout_after": account.logout_after,
         "is_connected": account.is_connected,
-        "is_logged_in": account.is_paired,
+        "is_logged_in": account.is_logged_in,
         "jid": account.own_jid if account.is_paired else None,
         "in_flight": account.in_flight,
     }

@@ -70,6 +70,8 @@ def device_routes(simulation: Simulation) -> list[web.RouteDef]:
     async def user_check(account: Account, request: web.Request) -> Answer:
         phone = request.query.get("phone", "")
         mood = account.mood
+        if account.is_booting:
+            return answers.NO_CLIENT
         if mood.behaviour.stage != "lookup" and mood.strikes_all(recipient_jid(phone)):
             return mood.answer or mood.behaviour.answer or answers.device_not_found(account.device)
         answer = simulation.numbers.check(phone, account)
@@ -120,7 +122,7 @@ def _app_status(account: Account) -> Answer:
         "Connection status retrieved",
         {
             "is_connected": account.is_connected,
-            "is_logged_in": account.is_paired,
+            "is_logged_in": account.is_logged_in,
             "device_id": account.device,
             "jid": account.own_jid if account.is_paired else "",
         },
@@ -130,12 +132,14 @@ def _app_status(account: Account) -> Answer:
 def _slot_status(account: Account) -> Answer:
     return success(
         "Device status",
-        {"device_id": account.device, "is_connected": account.is_connected, "is_logged_in": account.is_paired},
+        {"device_id": account.device, "is_connected": account.is_connected, "is_logged_in": account.is_logged_in},
     )
 
 
 def _reconnect(account: Account) -> Answer:
     """It does not heal ``offline``: a temporary ban or an outdated client looks like this and stays."""
+    if account.is_booting:
+        return internal(f"device {account.device} client not initialized")
     if not account.is_paired:
         return internal(f"device {account.device} is not logged in (session deleted)")
     return success("Reconnect requested")

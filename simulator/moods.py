@@ -12,7 +12,8 @@
 | ``not-on-whatsapp`` | the number is not there, for the send and for ``/user/check`` |
 | ``lookup-fails`` | the lookups before the sends that it strikes fail; those of ``/user/check`` while it lasts |
 | ``answer`` | any ``status``, ``code``, ``message`` |
-| ``logged-out``, ``offline``, ``404-device`` (states) | no pairing; paired, socket down; no such slot |
+| ``logged-out``, ``offline`` (states) | no pairing; paired, but the socket is down |
+| ``not-logged-in``, ``404-device`` (states) | socket up, session dead; no such slot |
 | ``lookups-out``, ``lookups-hang`` (states) | no lookup is answered: at once, or after GOWA's limit of 10 s |
 | ``frozen`` (state) | nothing is answered and nothing goes on until the next mood |
 
@@ -38,7 +39,7 @@ from simulator.settings import seconds
 # door: before the fields are checked; session: client, socket and login; lookup: is the number on WhatsApp;
 # whatsapp: the send itself.
 Stage = Literal["door", "session", "lookup", "whatsapp"]
-Ending = Literal["answer", "cut-before", "cut-after", "hang"]
+Ending = Literal["answer", "cut-before", "cut-after", "hang", "killed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "invalid-wa-cli": Behaviour("session", answers.NO_CLIENT),
     "logged-out": Behaviour("session", answers.NO_CLIENT, is_state=True),
     "offline": Behaviour("session", answers.NOT_CONNECTED, is_state=True),
+    "not-logged-in": Behaviour("session", answers.NOT_LOGGED_IN, is_state=True),
     "404-device": Behaviour("door", is_state=True),
     "not-on-whatsapp": Behaviour("lookup"),
     # The lookups before the sends that it strikes fail; while it lasts, those of /user/check do too.

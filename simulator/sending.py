@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,25 @@ class _Struck(Exception):
         self.answer = answer
 
 
+@dataclass(slots=True)
+class _Send:
+    """One send under way. ``restarts`` is how often GOWA had been restarted when it arrived."""
+
+    kind: Kind
+    account: Account
+    line: Line
+    restarts: int
+    bound: Bound = field(default_factory=Bound)
+    started: float = 0.0
+    fate: Mood | None = None
+    is_decided: bool = False
+
+    @property
+    def phone(self) -> str:
+        """The JID that GOWA makes of the phone; a leading ``+`` is still there."""
+        return recipient_jid(self.bound.fields.get("phone", ""))
+
+
 class Sending:
     """The handlers of ``/send/*``."""
 
@@ -71,10 +91,13 @@ class Sending:
             return _finish(line, request, resolved)
         line = self._ledger.open(kind.name, resolved.device, arrived)
         counts = not kind.is_presence
-        if counts:
-            line.in_flight = resolved.arrived(request)
+        in_flight = resolved.arrived(request, counts)
+        line.in_flight = in_flight if counts else 0
+        send = _Send(kind, resolved, line, resolved.restarts)
         try:
-            answer = await self._answer(kind, resolved, line, request)
+            answer = await self._answer(send, request)
+            if resolved.restarts != send.restarts:
+                raise _Struck("killed")
             return _finish(line, request, answer)
         except _Struck as struck:
             return await self._end(struck, line, request)
@@ -82,34 +105,52 @@ class Sending:
             line.outcome = "client-gone"
             return web.Response()
         finally:
-            if counts:
-                resolved.left(request)
+            resolved.left(request)
             if line.finished_at is None:
                 line.finished_at = time.time()
             if line.outcome is None:
                 line.outcome = "client-gone"  # only a server that cancels handlers, or one that stops, comes here
 
-    async def _answer(self, kind: Kind, account: Account, line: Line, request: web.Request) -> Answer:
-        bound = Bound()
-        fate: Mood | None = None
-        is_decided = False
+    async def _answer(self, send: _Send, request: web.Request) -> Answer:
+        refusal = await self._bind(send, request)
+        await send.account.until_thawed()
+        if refusal is not None:
+            return refusal
+        # GOWA's deadline runs from here, although lookups and downloads do not heed it.
+        send.started = time.monotonic()
+        self._decide_fate(send)
+        kind, fields = send.kind, send.bound.fields
+        send.line.malformed = send.bound.problems + offences(kind, fields, send.bound.file)
+        self._strike(send, "door")
+        refusal = field_refusal(kind, {**fields, "phone": send.phone}, send.bound.file)
+        if refusal is not None:
+            send.line.malformed.append("refused by the rules on fields")
+            return refusal
+        if send.account.is_booting:
+            return answers.NO_CLIENT
+        self._strike(send, "session")
+        refusal = await self._lookup_refusal(send) or await self._media_refusal(send)
+        if refusal is not None:
+            return refusal
+        quoted = fields.get("reply_message_id")
+        if quoted:
+            send.line.quote_found = self._simulation.storage.holds(send.account, quoted)
+        if kind.is_presence and send.fate is None:
+            return _presence_answer(kind, fields, send.phone.removeprefix("+"))
+        return await self._through_whatsapp(send)
 
-        def decide() -> Mood | None:
-            nonlocal fate, is_decided
-            if not is_decided:
-                is_decided = True
-                fate = self._fate(kind, account, recipient_jid(bound.fields.get("phone", "")))
-            return fate
+    async def _bind(self, send: _Send, request: web.Request) -> Answer | None:
+        """Fill ``send.bound`` and the line; GOWA's answer to a body that it cannot use."""
+        bound, line = send.bound, send.line
 
         def stop_at_file() -> bool:
-            struck = decide()
-            return struck is not None and struck.kind in {"cut-before", "413"}
+            self._decide_fate(send)
+            return send.fate is not None and send.fate.kind in {"cut-before", "413"}
 
         try:
-            await bind(request, kind, bound, stop_at_file)
+            await bind(request, send.kind, bound, stop_at_file)
         except BindError as error:
             line.malformed = [error.problem]
-            await account.until_thawed()
             return error.answer
         except StoppedAtFile:
             pass
@@ -117,99 +158,88 @@ class Sending:
             line.fields = bound.fields
             line.file = bound.file
             line.phone = bound.fields.get("phone")
-        await account.until_thawed()
-        # GOWA's deadline runs from here, although lookups and downloads do not heed it.
-        started = time.monotonic()
-        fields = bound.fields
-        line.malformed = bound.problems + offences(kind, fields, bound.file)
-        decide()
-        if fate is not None:
-            self._strike(fate, "door", account)
-        jid = recipient_jid(fields.get("phone", ""))
-        refusal = field_refusal(kind, {**fields, "phone": jid}, bound.file)
-        if refusal is not None:
-            line.malformed.append("refused by the rules on fields")
-            return refusal
-        if fate is not None:
-            self._strike(fate, "session", account)
-            if fate.behaviour.stage == "lookup":
-                refusal = await self._lookup_refusal(fate, kind, account, jid)
-                if refusal is not None:
-                    return refusal
-                fate = None
-        refusal = self._simulation.numbers.refusal(jid, kind.is_presence)
-        if refusal is None:
-            refusal = media_refusal(kind, fields, bound.file) or await self._download_refusal(kind, line)
-        if refusal is not None:
-            return refusal
-        quoted = fields.get("reply_message_id")
-        if quoted:
-            line.quote_found = self._simulation.storage.holds(account, quoted)
-        if kind.is_presence and fate is None:
-            return _presence_answer(kind, fields, jid)
-        return await self._through_whatsapp(kind, account, line, bound, fate, started)
-
-    async def _download_refusal(self, kind: Kind, line: Line) -> Answer | None:
-        fetched = await self._simulation.downloads.fetch(kind, line.fields)
-        if isinstance(fetched, Answer):
-            return fetched
-        line.fetched = fetched
         return None
 
+    def _decide_fate(self, send: _Send) -> None:
+        if not send.is_decided:
+            send.is_decided = True
+            send.fate = self._fate(send.kind, send.account, send.phone)
+
     def _fate(self, kind: Kind, account: Account, jid: str) -> Mood | None:
-        if account.mood.kind in {"ok", "frozen"}:
+        if account.mood.kind in {"ok", "frozen"} or account.is_booting:
             return None
         if kind.is_presence and account.mood.strikes_all(jid):
             return account.mood
         return account.fate(kind.name, jid, self._simulation.storage.knows(account, jid))
 
-    async def _lookup_refusal(self, fate: Mood, kind: Kind, account: Account, jid: str) -> Answer | None:
-        if fate.kind == "not-on-whatsapp":
-            return fate.answer or self._simulation.numbers.absence(jid)
-        if fate.kind == "lookups-hang":
-            await asyncio.sleep(self._simulation.settings.lookup_limit)
-        needs_lid = not kind.is_presence and not self._simulation.storage.knows(account, jid.removeprefix("+"))
-        return fate.answer or self._simulation.numbers.failure(jid, needs_lid)
-
-    def _strike(self, fate: Mood, stage: str, account: Account) -> None:
-        behaviour = fate.behaviour
-        if behaviour.stage != stage:
+    def _strike(self, send: _Send, stage: str) -> None:
+        fate = send.fate
+        if fate is None or fate.behaviour.stage != stage:
             return
-        if behaviour.ending != "answer":
-            raise _Struck(behaviour.ending)
-        answer = fate.answer or behaviour.answer or answers.device_not_found(account.device)
+        if fate.behaviour.ending != "answer":
+            raise _Struck(fate.behaviour.ending)
+        answer = fate.answer or fate.behaviour.answer or answers.device_not_found(send.account.device)
         raise _Struck("answer", answer)
 
-    async def _through_whatsapp(
-        self, kind: Kind, account: Account, line: Line, bound: Bound, fate: Mood | None, started: float
-    ) -> Answer:
+    async def _lookup_refusal(self, send: _Send) -> Answer | None:
+        """What the lookup of the number comes to; a fate of this stage is over when it comes to nothing."""
+        fate, jid, is_presence = send.fate, send.phone, send.kind.is_presence
+        numbers = self._simulation.numbers
+        if fate is not None and fate.behaviour.stage == "lookup":
+            send.fate = None
+            if fate.kind == "not-on-whatsapp":
+                return fate.answer or numbers.absence(jid)
+            if fate.kind == "lookups-hang":
+                await asyncio.sleep(self._simulation.settings.lookup_limit)
+            needs_lid = not is_presence and not self._simulation.storage.knows(send.account, jid.removeprefix("+"))
+            refusal = fate.answer or numbers.failure(jid, needs_lid)
+            if refusal is not None:
+                return refusal
+        return numbers.refusal(jid, is_presence)
+
+    async def _media_refusal(self, send: _Send) -> Answer | None:
+        refusal = media_refusal(send.kind, send.bound.fields, send.bound.file)
+        if refusal is not None:
+            return refusal
+        fetched = await self._simulation.downloads.fetch(send.kind, send.bound.fields)
+        if isinstance(fetched, Answer):
+            return fetched
+        send.line.fetched = fetched
+        return None
+
+    async def _through_whatsapp(self, send: _Send) -> Answer:
+        account, fate = send.account, send.fate
         latency = account.latency if fate is None or fate.latency is None else fate.latency
         await account.until_thawed()
         if latency == 0 and not account.lock.locked():
-            return self._decide(kind, account, line, bound, fate)
+            return self._decide(send)
+        deadline = self._simulation.settings.deadline
         async with account.lock:
-            left = self._simulation.settings.deadline - (time.monotonic() - started)
+            left = deadline - (time.monotonic() - send.started)
             if left <= 0:
                 # The deadline passed in the queue before the lock: nothing was written to WhatsApp.
                 return answers.DEADLINE
             if latency > left:
-                fate = Mood("504-taken")
-            if fate is not None and fate.kind == "504-taken":
+                send.fate = Mood("504-taken")
+            if send.fate is not None and send.fate.kind == "504-taken":
                 # WhatsApp has it long before the deadline: the receipts may come first.
-                refusal = self._take(kind, account, line, bound, fate)
+                refusal = self._take(send)
                 if refusal is not None:
                     return refusal
             await asyncio.sleep(min(latency, left))
             await account.until_thawed()
-            if time.monotonic() - started > self._simulation.settings.deadline:
-                fate = Mood("504-taken")
-            return self._decide(kind, account, line, bound, fate)
+            if time.monotonic() - send.started > deadline:
+                send.fate = Mood("504-taken")
+            return self._decide(send)
 
-    def _take(self, kind: Kind, account: Account, line: Line, bound: Bound, fate: Mood | None) -> Answer | None:
+    def _take(self, send: _Send) -> Answer | None:
         """Hand the message to WhatsApp, if the mood lets it get there; whatsmeow's refusal when it does not leave."""
-        if kind.is_presence or line.taken:
+        account, line, fate = send.account, send.line, send.fate
+        if account.restarts != send.restarts:
+            raise _Struck("killed")
+        if send.kind.is_presence or line.taken:
             return None
-        jid = recipient_jid(bound.fields.get("phone", "")).removeprefix("+")
+        jid = send.phone.removeprefix("+")
         refusal = self._simulation.groups.refusal(account.device, jid)
         if refusal is not None:
             return refusal
@@ -218,16 +248,15 @@ class Sending:
             line.whatsapp_id = "3EB0" + secrets.token_hex(9).upper()
             self._simulation.receipts.message_taken(account, jid, line.whatsapp_id)
             if fate is None or fate.is_stored:
-                self._simulation.storage.store(account, jid, _row(kind, account, line, bound, int(time.time())))
+                self._simulation.storage.store(account, jid, _row(send, line.whatsapp_id))
             account.count_taken()
         return None
 
-    def _decide(self, kind: Kind, account: Account, line: Line, bound: Bound, fate: Mood | None) -> Answer:
+    def _decide(self, send: _Send) -> Answer:
         """What WhatsApp makes of it; without an ``await``, so that a line, its row and its receipts agree."""
-        jid = recipient_jid(bound.fields.get("phone", "")).removeprefix("+")
+        kind, line, fate = send.kind, send.line, send.fate
         behaviour = BEHAVIOURS["ok"] if fate is None else fate.behaviour
-        now = int(time.time())
-        refusal = self._take(kind, account, line, bound, fate)
+        refusal = self._take(send)
         if refusal is not None:
             return refusal
         if behaviour.ending != "answer":
@@ -236,10 +265,9 @@ class Sending:
         if refusal is not None:
             return refusal
         if kind.is_presence:
-            return _presence_answer(kind, bound.fields, jid)
-        phone = recipient_jid(bound.fields["phone"])
-        when = time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(now))
-        status = f"{kind.says} {phone} (server timestamp: {when})"
+            return _presence_answer(kind, send.bound.fields, send.phone.removeprefix("+"))
+        when = time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime())
+        status = f"{kind.says} {send.phone} (server timestamp: {when})"
         return success(status, {"message_id": line.whatsapp_id, "status": status})
 
     async def _end(self, struck: _Struck, line: Line, request: web.Request) -> web.StreamResponse:
@@ -281,17 +309,15 @@ def _presence_answer(kind: Kind, fields: dict[str, Any], jid: str) -> Answer:
     return success(status, {"message_id": message_id, "status": status})
 
 
-def _row(kind: Kind, account: Account, line: Line, bound: Bound, now: int) -> Row:
-    whatsapp_id = line.whatsapp_id or ""
-    source = line.fetched or bound.file
+def _row(send: _Send, whatsapp_id: str) -> Row:
+    kind, bound = send.kind, send.bound
+    source = send.line.fetched or bound.file
     content = stored_content(kind, bound.fields, bound.file)
+    row = Row(whatsapp_id, send.account.own_jid, content, int(time.time()))
     if kind.name not in {"image", "file"}:
-        return Row(whatsapp_id, account.own_jid, content, now)
-    return Row(
-        whatsapp_id,
-        account.own_jid,
-        content,
-        now,
+        return row
+    return replace(
+        row,
         media_type="image" if kind.name == "image" else "document",
         filename=media_name(kind, bound.fields, bound.file),
         file_length=0 if source is None else source.size,

@@ -67,6 +67,7 @@ class Settings:
     account_validation: bool = True
     not_on_whatsapp_suffix: str = ""
     storage_delay: float = 0.05
+    boot: float = 0.0
     lookup_limit: float = 10.0
     download_limit: float = 30.0
     fetch_urls: bool = True
@@ -106,6 +107,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
     option("latency", seconds, "50ms", "how long WhatsApp takes for one send; sends of one device wait for each other")
     option("account-validation", _switch, "true", "look every number up before a send, as GOWA does")
     option("not-on-whatsapp-suffix", str, "", "numbers that end so are not on WhatsApp")
+    option("boot", seconds, "0", "after the start, how long the accounts have no client (2s in GOWA)")
     option("lookup-limit", seconds, "10s", "after which GOWA gives a lookup up (fixed there)")
     option("download-limit", seconds, "30s", "after which GOWA gives the download of a URL up (fixed there)")
     option("fetch-urls", _switch, "true", "fetch image_url and the like, from loopback only; false: count them as had")
@@ -132,6 +134,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         moods=tuple(given.mood) if given.mood is not None else _listed(default("MOOD", "")),
         account_validation=given.account_validation,
         not_on_whatsapp_suffix=given.not_on_whatsapp_suffix,
+        boot=given.boot,
         lookup_limit=given.lookup_limit,
         download_limit=given.download_limit,
         fetch_urls=given.fetch_urls,

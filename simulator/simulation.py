@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import time
 
 from aiohttp import web
 
@@ -30,6 +31,9 @@ class Simulation:
         self.settings = settings
         self.frost = Frost()
         self.accounts = Accounts(settings.devices, settings.latency, settings.moods, self.frost)
+        if settings.boot:
+            for account in self.accounts:
+                account.up_at = time.monotonic() + settings.boot
         self.numbers = Numbers(settings.not_on_whatsapp_suffix, settings.account_validation)
         self.groups = Groups()
         self.downloads = Downloads(settings.download_limit, settings.fetch_urls)
@@ -41,6 +45,15 @@ class Simulation:
         self.closing = asyncio.Event()
         self._credentials = {pair.encode() for pair in settings.basic_auth}
         self._headers = {f"Basic {base64.b64encode(pair).decode()}" for pair in self._credentials}
+
+    def restart(self, boot: float) -> None:
+        """GOWA is killed and starts anew: what was in flight or on its way to storage or webhook is gone, moods and
+        stored chats stay, and for ``boot`` seconds no account has a client."""
+        self.storage.drop_pending()
+        self.webhook.drop()
+        for account in self.accounts:
+            account.restart(boot)
+        self.frost.set_whole(False)
 
     def auth_refusal(self, request: web.Request) -> Answer | None:
         """Fiber's Basic auth: plain text 401 for wrong or none, 400 for a header that cannot be read. All credentials

@@ -51,10 +51,14 @@ class Webhook:
         """Events, and receipts to come, that are not over."""
         return len(self._tasks)
 
-    async def close(self) -> None:
-        """Drop what has not been posted, as a GOWA that stops does."""
+    def drop(self) -> None:
+        """Forget what has not been posted, as a GOWA that stops does."""
         for task in self._tasks:
             task.cancel()
+
+    async def close(self) -> None:
+        """Drop everything, connections too."""
+        self.drop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
