@@ -291,8 +291,6 @@ class RedisSettings(Settings):
     @model_validator(mode="after")
     def _redis_agrees(self) -> RedisSettings:
         """Refuses what would be heeded by nobody."""
-        if self.redis_username and not self.redis_password.get_secret_value():
-            raise ValueError("REDIS_PASSWORD: a user logs in with one; it is empty though REDIS_USERNAME is set")
         files = ("redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file", "redis_tls_verify")
         unheeded = [name for name in files if getattr(self, name) and name in self.model_fields_set]
         if unheeded and not self.redis_tls:
@@ -313,8 +311,6 @@ class RedisSettings(Settings):
             for name in ("redis_host", "redis_port"):
                 if name in self.model_fields_set:
                     raise ValueError(f"{name.upper()}: leave it out, the sentinels in REDIS_SENTINELS say it")
-            if self.redis_sentinel_username and not self.redis_sentinel_password.get_secret_value():
-                raise ValueError("REDIS_SENTINEL_PASSWORD: it is empty though REDIS_SENTINEL_USERNAME is set")
             return
         own = {"redis_sentinel_master", "redis_sentinel_username", "redis_sentinel_password"}
         for name in sorted(own & self.model_fields_set):

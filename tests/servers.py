@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import aiohttp
@@ -104,7 +104,15 @@ def heal(server: EmbeddedValkey | EmbeddedPostgres) -> None:
         server.start()
 
 
-def redis_client(server: EmbeddedValkey) -> redis.Redis:
+class HasAddress(Protocol):
+    """A server with a password."""
+
+    host: str
+    port: int
+    password: str
+
+
+def redis_client(server: HasAddress) -> redis.Redis:
     """A plain client for looking at what is there; close it (`with`)."""
     return redis.Redis(
         host=server.host,

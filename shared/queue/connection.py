@@ -19,7 +19,7 @@ from redis.exceptions import DataError, ResponseError
 
 from shared.errors import QueueUnavailable, RebuildNeeded
 from shared.queue.keys import Keys
-from shared.queue.refusals import is_of_another_server, unavailable
+from shared.queue.refusals import is_of_another_server, is_of_keys, text_of, unavailable
 from shared.queue.rights import missing_text, no_channel_text
 from shared.queue.way_to_redis import pool_to, way_of
 from shared.settings import RedisSettings
@@ -120,4 +120,7 @@ class QueueConnection:
         self._probed = None
         if is_of_another_server(error):
             self.way.leave()
+        if is_of_keys(error):
+            # Only we know their names.
+            return QueueUnavailable(missing_text(self.keys, [], no_key=True), text_of(error))
         return unavailable(error)

@@ -18,6 +18,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import QueueUnavailable
 
+NO_PRIMARY = "no sentinel names a primary"
+"""How the error begins when none of the sentinels helps; then their words follow."""
 _RIGHTS = "docs/operations.md has the rights to give its user"
 _LOGIN = "set REDIS_USERNAME and REDIS_PASSWORD as Redis has them"
 _ONE_SERVER = "let REDIS_HOST and REDIS_PORT lead to a server that holds all keys and is not in cluster mode"
@@ -134,16 +136,26 @@ def is_of_another_server(error: BaseException) -> bool:
     return code_of(error) in _DROPS
 
 
+def is_of_keys(error: BaseException) -> bool:
+    """Whether our user may run the command, but not with our keys."""
+    text = text_of(error)
+    return code_of(error) == "NOPERM" and " key" in text and "to run the" not in text
+
+
 def _meaning(error: BaseException) -> tuple[str, str]:
     """(cause, cure)."""
+    if ours := re.search(r"(REDIS_TLS_[A-Z_, ]+: .*)", text_of(error)):
+        return "its TLS is not set up", ours[1]
     for each in _chain(error):
         if isinstance(each, ssl.SSLError):
             return _meaning_of_tls(each)
         if isinstance(each, socket.gaierror):
             return "the name in REDIS_HOST leads nowhere", "correct it, or look at the name server"
         if isinstance(each, ConnectionRefusedError):
-            return "nobody listens at REDIS_HOST and REDIS_PORT", "start it or correct them"
+            return "nobody listens at its address", "start it, or correct REDIS_HOST and REDIS_PORT"
     text, code = text_of(error), code_of(error)
+    if text.startswith(NO_PRIMARY):
+        return _meaning_of_sentinels(text)
     for words, cause, cure in _BY_TEXT:
         if re.search(words, text, re.IGNORECASE):
             return cause, cure
@@ -151,17 +163,32 @@ def _meaning(error: BaseException) -> tuple[str, str]:
         return f"its user lacks +{command[1]}", "give it that by ACL SETUSER"
     if code in _BY_CODE:
         return _BY_CODE[code]
-    if ours := re.search(r"(REDIS_TLS_[A-Z_, ]+: .*)", text):
-        return "its TLS is not set up", ours[1]
     if isinstance(error, InvalidResponse):
         return "what answers does not speak its protocol", "correct REDIS_HOST and REDIS_PORT, or set REDIS_TLS=true"
+    if text.startswith("Timeout connecting"):
+        return "nothing answers in time at its address", "look at REDIS_HOST, REDIS_PORT, the network, and REDIS_TLS"
     if isinstance(error, RedisTimeoutError | TimeoutError):
-        return "it does not answer in time", "look at its load, or raise REDIS_READ_TIMEOUT and REDIS_DIAL_TIMEOUT"
+        return "it does not answer in time", "look at its load, or raise REDIS_READ_TIMEOUT"
     if re.search(r"closed by server|Connection reset|Broken pipe", text):
-        return "it has closed the connection", "look at its log; if it wants TLS, set REDIS_TLS=true"
+        # Also what is left of "certificate required": with TLS 1.3 the alert is lost when a server resets after it.
+        return (
+            "it has closed the connection",
+            "look at its log, and whether it wants REDIS_TLS=true or REDIS_TLS_CERT_FILE",
+        )
     if not code:
         return "it cannot be reached", "look at REDIS_HOST, REDIS_PORT and the network"
     return "it refuses", "our log has its words"
+
+
+def _meaning_of_sentinels(text: str) -> tuple[str, str]:
+    if re.search(r"NOAUTH|WRONGPASS|NOPERM|Authentication|invalid username|without any password", text):
+        return (
+            "its sentinels refuse the login",
+            "set REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD as they have them",
+        )
+    if "No such master" in text:
+        return "its sentinels do not know the primary's name", "correct REDIS_SENTINEL_MASTER"
+    return "none of its sentinels can be reached", "look at REDIS_SENTINELS and the network"
 
 
 def _meaning_of_tls(error: ssl.SSLError) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from shared.queue.refusals import NO_PRIMARY, text_of
 from shared.settings import RedisSettings, seconds
 
 _OTHERS_WAIT = 0.5
@@ -74,8 +75,8 @@ class SentinelWay(FixedWay):
             said = await asyncio.gather(*asked, return_exceptions=True)
         if answers := _answers(asked):
             return max(answers)[1]
-        reasons = {str(each) for each in said if isinstance(each, Exception)}
-        raise RedisConnectionError(f"no sentinel names a primary: {'; '.join(sorted(reasons))}")
+        reasons = {text_of(each) for each in said if isinstance(each, Exception)}
+        raise RedisConnectionError(f"{NO_PRIMARY}: {'; '.join(sorted(reasons))}")
 
     async def _ask(self, sentinel: Redis) -> tuple[int, tuple[str, int]]:
         """(epoch of what it knows, address). Of two that disagree the higher epoch is the later failover."""

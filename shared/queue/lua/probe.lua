@@ -38,12 +38,14 @@ local function heed(reply, command)
     end
 end
 
+-- XADD first: memory is looked at only for the first write of a script, and only for one that may need some.
 local tries = {
+    {'XADD', key, 'none', 'f', 'v'},
     {'TIME'}, {'INFO', 'server'}, {'PUBLISH', prefix .. ':wake', ''},
     {'DEL', key}, {'HDEL', key, 'f'}, {'HGET', key, 'f'}, {'HGETALL', key}, {'HINCRBY', key, 'f', 'none'}, {'HKEYS', key},
     {'HMGET', key, 'f'}, {'HSET', key, 'f', 'v', 'odd'},
     {'SCARD', key}, {'SMEMBERS', key}, {'SRANDMEMBER', key, 1}, {'SREM', key, 'm'},
-    {'XACK', key, 'g', '0-0'}, {'XADD', key, 'none', 'f', 'v'}, {'XDEL', key, '0-0'}, {'XGROUP', 'CREATE', key, 'g', '0'},
+    {'XACK', key, 'g', '0-0'}, {'XDEL', key, '0-0'}, {'XGROUP', 'CREATE', key, 'g', '0'},
     {'XGROUP', 'DELCONSUMER', key, 'g', 'c'}, {'XINFO', 'CONSUMERS', key, 'g'}, {'XINFO', 'GROUPS', key}, {'XLEN', key},
     {'XPENDING', key, 'g'}, {'XRANGE', key, '-', '+'}, {'XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', key, '>'},
     {'ZADD', key, 'none', 'm'}, {'ZCARD', key}, {'ZCOUNT', key, 0, 0}, {'ZMSCORE', key, 'm'}, {'ZRANGE', key, 0, 0},

@@ -27,15 +27,6 @@ end
 if ARGV[6] ~= '1' and now < tonumber(state[2] or '0') then
     return ''
 end
-redis.call('HINCRBY', state_key, 'generation', 1)
-redis.call('HSET', state_key, 'breaker', ARGV[5], 'since', now, 'failures', 0, 'successes', 0, 'trial_until', 0)
-redis.call('HINCRBY', prefix .. ':statistics', 'breaker_' .. ARGV[5], 1)
-if ARGV[5] == 'half_open' then
-    redis.call('HSET', prefix .. ':trials', endpoint, now)
-else
-    redis.call('HSET', state_key, 'reason', '')
-    redis.call('HDEL', prefix .. ':trials', endpoint)
-end
 local ready_at = math.max(now, tonumber(state[3] or '0'))
 local bulk_ready_at = math.max(ready_at, tonumber(state[4] or '0'))
 for number = 0, tonumber(ARGV[4]) - 1 do
@@ -45,5 +36,15 @@ for number = 0, tonumber(ARGV[4]) - 1 do
         redis.call('ZADD', prefix .. ':rota:bulk', 'NX', bulk_ready_at, slot)
     end
 end
+if ARGV[5] == 'half_open' then
+    redis.call('HSET', prefix .. ':trials', endpoint, now)
+else
+    redis.call('HSET', state_key, 'reason', '')
+    redis.call('HDEL', prefix .. ':trials', endpoint)
+end
+redis.call('HINCRBY', state_key, 'generation', 1)
+redis.call('HINCRBY', prefix .. ':statistics', 'breaker_' .. ARGV[5], 1)
+-- Last, since whoever finds it so does nothing; nobody takes a slot of an endpoint that is open.
+redis.call('HSET', state_key, 'breaker', ARGV[5], 'since', now, 'failures', 0, 'successes', 0, 'trial_until', 0)
 redis.pcall('PUBLISH', prefix .. ':wake', '1')
 return breaker

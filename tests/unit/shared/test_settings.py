@@ -65,6 +65,20 @@ def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
         (RedisSettings, "REDIS_READ_TIMEOUT", "-3s"),
         (RedisSettings, "REDIS_QUEUE_NAME", "{braces}"),
         (RedisSettings, "REDIS_CONSUMER_GROUP", "a b"),
+        (RedisSettings, "REDIS_HOST", "rediss://:secret@redis.example:6380/0"),
+        (RedisSettings, "REDIS_HOST", "user:secret@redis.example"),
+        (RedisSettings, "REDIS_TLS", "perhaps"),
+        (RedisSettings, "REDIS_TLS_CA_FILE", "/etc/ssl/ca.pem"),
+        (RedisSettings, "REDIS_TLS_CERT_FILE", "/etc/ssl/client.pem"),
+        (RedisSettings, "REDIS_TLS_KEY_FILE", "/etc/ssl/client.key"),
+        (RedisSettings, "REDIS_TLS_VERIFY", "none"),
+        (RedisSettings, "REDIS_SENTINELS", "redis://sentinel-1:26379"),
+        (RedisSettings, "REDIS_SENTINELS", "sentinel-1:26379,,sentinel-2"),
+        (RedisSettings, "REDIS_SENTINELS", "sentinel-1:port"),
+        (RedisSettings, "REDIS_SENTINELS", "sentinel-1:65536"),
+        (RedisSettings, "REDIS_SENTINEL_MASTER", "main"),
+        (RedisSettings, "REDIS_SENTINEL_USERNAME", "watcher"),
+        (RedisSettings, "REDIS_SENTINEL_PASSWORD", "secret"),
         (RedisSettings, "FEED_HIGH_WATER", "0"),
         (EndpointSettings, "ENDPOINT_CONCURRENCY", "0"),
         (EndpointSettings, "WHATSAPP_CONNECT_TIMEOUT", "soon"),
@@ -95,6 +109,36 @@ def test_a_wrong_value_names_its_variable(
     [line] = str(error.value).splitlines()
     assert line.startswith(f"{name}: ")
     assert len(line) > len(name) + 5
+    assert "secret" not in line
+
+
+SENTINELS = {"REDIS_SENTINELS": "sentinel-1,sentinel-2:26380, [::1]:26381,fd00::7", "REDIS_SENTINEL_MASTER": "main"}
+
+
+def test_sentinels_have_a_usual_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, SENTINELS | {"REDIS_HOST": ""})
+    assert load(RedisSettings).redis_sentinel_addresses() == [
+        ("sentinel-1", 26379),
+        ("sentinel-2", 26380),
+        ("::1", 26381),
+        ("fd00::7", 26379),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"REDIS_SENTINEL_MASTER": ""}, "REDIS_SENTINEL_MASTER"),
+        ({"REDIS_HOST": "redis.example"}, "REDIS_HOST"),
+        ({"REDIS_PORT": "6379"}, "REDIS_PORT"),
+    ],
+)
+def test_sentinels_that_contradict_something_are_refused(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, str], named: str
+) -> None:
+    set_all(monkeypatch, SENTINELS | change)
+    with pytest.raises(SettingError, match=f"^{named}: "):
+        load(RedisSettings)
 
 
 def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
