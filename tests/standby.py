@@ -50,13 +50,13 @@ def standby_of(primary: EmbeddedPostgres, data_dir: Path, *, synchronous: bool =
         if synchronous:
             primary.execute("alter system set synchronous_standby_names = '*'")
             primary.execute("select pg_reload_conf()")
-        until(
+        stands(
             primary, "select state, sync_state from pg_stat_replication", f"streaming|{'' if synchronous else 'a'}sync"
         )
         yield standby
 
 
-def until(server: EmbeddedPostgres, question: str, answer: str = "t") -> None:
+def stands(server: EmbeddedPostgres, question: str, answer: str = "t") -> None:
     """Waits until the server answers a statement so. Raises AssertionError."""
     end = time.monotonic() + _DEADLINE
     while (found := server.execute(question)) != answer:
@@ -68,7 +68,7 @@ def make_read_only(server: EmbeddedPostgres, read_only: bool = True) -> None:
     """As a demoted primary is, or one whose host has seen its disk fill up: sessions stay open and may not write."""
     server.execute(f"alter system set default_transaction_read_only = {'on' if read_only else 'off'}")
     server.execute("select pg_reload_conf()")
-    until(server, "show default_transaction_read_only", "on" if read_only else "off")
+    stands(server, "show default_transaction_read_only", "on" if read_only else "off")
 
 
 def of_either(database: Database, other: EmbeddedPostgres) -> Database:
