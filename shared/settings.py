@@ -168,6 +168,8 @@ class DatabaseSettings(Settings):
             context.set_default_verify_paths()
         if self.database_ssl_cert:
             key = self.database_ssl_key or None
+            if key:
+                _load("DATABASE_SSL_KEY", lambda: open(key).close())
             # Asked for a passphrase, OpenSSL would wait at the terminal.
             _load("DATABASE_SSL_CERT", lambda: context.load_cert_chain(self.database_ssl_cert, key, lambda: ""))
         return context
@@ -199,7 +201,7 @@ def _host_and_port(text: str, default: int) -> tuple[str, int]:
         host, _, port = text.partition(":")
     if (
         not host
-        or re.search(r"[\s@]|://", host)
+        or re.search(r"[\s@\[\]]|://", host)
         or (port is not None and not (port.isdigit() and 0 < int(port) < 65536))
     ):
         raise ValueError("a host such as db, db:5433 or [::1]:5433 is wanted, or several with commas between")

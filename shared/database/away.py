@@ -113,12 +113,15 @@ def condemns_neighbours(error: BaseException) -> bool:
         return is_unwritable(error) or lost_its_statement(error) or (
             state[:2] in _TAKES_CONNECTIONS_AWAY and state != "57014"
         )  # fmt: skip
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | InternalClientError)
+    return isinstance(error, OSError | TimeoutError) or _is_of_asyncpg(error)
 
 
-def cause_of(error: BaseException) -> str:
-    """What is wrong and what mends it, for anybody to read: no address, no value, no word of the server's."""
+def cause_of(error: BaseException, connecting: bool = False) -> str:
+    """What is wrong and what mends it, for anybody to read: no address, no value, no word of the server's. ``connecting``: it
+    came before there was a connection."""
     state = sqlstate_of(error)
+    if connecting and (state.startswith("08") or _is_of_asyncpg(error)):
+        return "Postgres ended the connection while it was made: see DATABASE_SSL_MODE, DATABASE_SSL_CERT and its log"
     if state:
         known = _CAUSES.get(state) or _CAUSES_OF_CLASSES.get(state[:2])
         return known or f"Postgres answers with SQLSTATE {state}"
@@ -128,9 +131,11 @@ def cause_of(error: BaseException) -> str:
         return "Postgres and this service do not agree on TLS: see DATABASE_SSL_MODE, DATABASE_SSL_CERT and the log of Postgres"
     if isinstance(error, OSError | TimeoutError):
         return f"Postgres cannot be reached: {_cause_of_network(error)}"
-    if isinstance(error, asyncpg.InterfaceError | InternalClientError):
-        return "the connection to Postgres was lost"
-    return "Postgres cannot be used"
+    return "the connection to Postgres was lost"
+
+
+def _is_of_asyncpg(error: BaseException) -> bool:
+    return isinstance(error, asyncpg.InterfaceError | InternalClientError)
 
 
 def _cause_of_network(error: OSError | TimeoutError) -> str:

@@ -113,7 +113,13 @@ class Connector:
 
     async def _open(self, host: Host, cache_size: int, options: dict[str, Any]) -> asyncpg.Connection:
         arguments = self._settings.connect_arguments() | options
-        arguments |= {"host": host[0], "port": host[1], "statement_cache_size": cache_size}
+        # Asyncpg would look into PGTARGETSESSIONATTRS.
+        arguments |= {
+            "host": host[0],
+            "port": host[1],
+            "statement_cache_size": cache_size,
+            "target_session_attrs": "any",
+        }
         return await asyncpg.connect(**arguments)
 
     def _prefer(self, host: Host) -> None:
@@ -123,7 +129,7 @@ class Connector:
             self._hosts.insert(0, host)
 
     def _unavailable(self, wrong: list[tuple[Host, BaseException]]) -> DatabaseUnavailable:
-        causes = dict.fromkeys(cause_of(error) for _, error in wrong)
+        causes = dict.fromkeys(cause_of(error, connecting=True) for _, error in wrong)
         where = "; ".join(f"{_told(host)}: {words_of(error)}" for host, error in wrong)
         unavailable = DatabaseUnavailable("; or else: ".join(causes), where)
         unavailable.__cause__ = wrong[0][1]
