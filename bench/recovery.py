@@ -34,7 +34,7 @@ _WINDOW = 1.0
 _BEFORE = 6.0
 """Seconds over which the rate before is measured."""
 _DEADLINE = 120.0
-_SHORT = {"WHATSAPP_TEXT_TIMEOUT": "5s", "UNKNOWN_CHECK_DELAY": "5s"}
+_SHORT = {"WHATSAPP_TEXT_TIMEOUT": "5s", "UNKNOWN_CHECK_DELAY": "5s", "UNKNOWN_REACHABLE_TIME": "5s"}
 """When a send whose answer is missing is looked up: it has no part in what is measured, and would last minutes."""
 
 

@@ -44,3 +44,19 @@ async def test_a_receipt_comes_in(paceline: Callable[..., Awaitable[Paceline]]) 
 
     await until(is_noticed, "messages without a receipt are noticed")
     await whole.judge()
+
+
+async def test_it_proves_a_send_that_the_sender_gave_up(paceline: Callable[..., Awaitable[Paceline]]) -> None:
+    """Answered 504 and never in its chat storage, but the recipient has it: not sent again."""
+    whole = await paceline(devices=2, WHATSAPP_WEBHOOK_SECRET=SECRET, CIRCUIT_BREAKER_FAILURE_THRESHOLD="10")
+    await whole.simulate("PUT", "webhook", json={"url": f"{whole.gateway.url}/api/webhooks/gowa", "secret": SECRET})
+    await whole.simulate("PUT", "mood", json={"mood": "504-taken", "count": 1})
+    accepted = await whole.call(
+        "POST", "/api/send/message", 202, json={"phone": "15550109999", "message": "hello", "on_unknown": "resend"}
+    )
+    message = await whole.message_in(accepted["message_id"], "sent", "failed", "unknown")
+    assert [attempt["verdict"] for attempt in message["attempts"]] == ["sent"]
+    (send,) = await whole.sends()
+    assert (message["status"], message["whatsapp_id"]) == ("sent", send["whatsapp_id"])
+    assert message["possible_duplicate"] is False
+    await whole.judge()
