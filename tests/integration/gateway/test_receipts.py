@@ -12,8 +12,9 @@ from uuid import UUID
 import pytest
 
 from services.gateway import shapes
-from services.gateway.app_keys import DATABASE
+from services.gateway.app_keys import DATABASE, ENDPOINTS
 from services.gateway.routes.gowa_webhook import MAX_BODY, PATH, SIGNATURE
+from shared.database.account_answers import note_answer
 from shared.database.attempts import GateRequest, end_unsendable
 from shared.database.connection import Database
 from shared.database.receipts import Leftovers, join_leftovers, record_receipts
@@ -21,7 +22,7 @@ from shared.messages import Receipt, Status
 from tests.integration.accepting import accept_campaign, accept_message, message_row, status_of
 from tests.integration.database.beginning import begin, due_why, failed, history, sent, to_retry, unknown, write
 from tests.integration.gateway.conftest import Client, StartGateway, results
-from tests.integration.gateway.webhooks import SECRET, ack, heard, post, signature
+from tests.integration.gateway.webhooks import ACCOUNT, SECRET, ack, heard, post, signature
 
 DAY = 86_400.0
 
@@ -293,3 +294,17 @@ async def test_a_body_is_bounded(hearing: Client) -> None:
     many = ack(*(f"{number:024d}" for number in range(20_000)))
     await heard(hearing, many)
     assert await pending(hearing.server.app[DATABASE]) == 20_000
+
+
+@pytest.mark.parametrize("device", ["sales-1", None], ids=["by its slot", "by its number"])
+async def test_a_receipt_proves_a_send_that_the_sender_gave_up(hearing: Client, device: str | None) -> None:
+    """Brazil's two spellings of a number are one person."""
+    store = hearing.server.app[DATABASE]
+    [endpoint] = [one.id for one in hearing.server.app[ENDPOINTS].values() if one.device_id == "sales-1"]
+    await note_answer(store, endpoint, ACCOUNT)
+    message = await accept_message(store, phone="555191234567")
+    await write(store, unknown(await begin(store, message, endpoint=endpoint)))
+    event = ack("3EB0A1B2C3D4E5F6071829", device=device) | {"device_id": ACCOUNT}
+    event["payload"] |= {"from": "5551991234567@s.whatsapp.net", "from_lid": "2048@lid"}
+    await heard(hearing, event)
+    assert (await status_of(store, message), await receipt_of(store, message)) == (Status.SENT, "delivered")

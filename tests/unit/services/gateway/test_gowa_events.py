@@ -21,6 +21,8 @@ from shared.messages import Receipt
 
 ANA = "15550100001@s.whatsapp.net"
 HIDDEN = "204800000000001@lid"
+GROUP = "120363000000000001@g.us"
+ACCOUNT = "15550109999@s.whatsapp.net"
 ACK = {
     "event": "message.ack",
     "device_id": "15550109999@s.whatsapp.net",
@@ -69,7 +71,39 @@ def _with(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(("kind", "receipt"), [("delivered", Receipt.DELIVERED), ("read", Receipt.READ)])
 def test_a_receipt(kind: str, receipt: Receipt) -> None:
     ids = ("3EB0A1B2C3D4E5F6071829", "3EB0A1B2C3D4E5F6071830")
-    assert read_event(_with(ACK, receipt_type=kind)) == ReceiptEvent(ids, receipt)
+    assert read_event(_with(ACK, receipt_type=kind)) == ReceiptEvent(ids, receipt, ANA, ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "recipient"),
+    [
+        ({"from": "15550100001:12@s.whatsapp.net"}, ANA),
+        ({"from": HIDDEN, "chat_id": ANA}, ANA),
+        ({"from": HIDDEN, "chat_id": HIDDEN}, ""),
+        ({"from": None, "chat_id": None}, ""),
+        ({"from": 15550100001}, ""),
+        # Each member says so of a message to the group; none of them was written to.
+        ({"chat_id": GROUP}, GROUP),
+        ({"from": HIDDEN, "chat_id": GROUP}, GROUP),
+        ({"chat_id": "status@broadcast"}, ""),
+        ({"chat_id": "120363000000000003@newsletter"}, ""),
+        ({"from": f"{ANA} in {GROUP}", "chat_id": "120363000000000001"}, ""),
+    ],
+)
+def test_whose_receipt_it_is(changes: dict[str, Any], recipient: str) -> None:
+    said = read_event(_with(ACK, **changes))
+    assert isinstance(said, ReceiptEvent)
+    assert said.recipient == recipient
+
+
+@pytest.mark.parametrize(
+    ("device", "account"),
+    [("15550109999:32@s.whatsapp.net", ACCOUNT), ("sales-1", ""), (None, ""), ([ACCOUNT], "")],
+)
+def test_the_number_of_the_account_that_reports(device: object, account: str) -> None:
+    said = read_event(ACK | {"device_id": device})
+    assert isinstance(said, ReceiptEvent)
+    assert said.account == account
 
 
 def test_a_receipt_of_version_7_has_no_device() -> None:
@@ -84,7 +118,7 @@ def test_a_receipt_of_version_7_has_no_device() -> None:
             "receipt_type": "read",
         },
     }
-    assert read_event(event) == ReceiptEvent(("3EB0",), Receipt.READ)
+    assert read_event(event) == ReceiptEvent(("3EB0",), Receipt.READ, GROUP)
     assert reporting_endpoint(event, [Endpoint("a", "http://a", "")]) == ""
 
 
