@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
 from tests.stories.conftest import Paceline
 
 
@@ -40,6 +44,42 @@ async def test_an_unknown_outcome_found_in_the_chat_is_sent(paceline: Callable[.
     message = await whole.message_in(accepted["message_id"], "sent", "unknown", "failed")
     assert message["status"] == "sent"
     (send,) = await whole.sends()
+    assert message["whatsapp_id"] == send["whatsapp_id"]
+    await whole.judge()
+
+
+@pytest.mark.parametrize(
+    ("way", "path"),
+    [("fetch", "/dl?id=5"), ("fetch", "/files/price%20list.pdf"), ("pass", "/files/price%20list.pdf")],
+)
+async def test_an_unknown_outcome_of_a_file_is_found_by_the_name_that_it_was_sent_with(
+    paceline: Callable[..., Awaitable[Paceline]], way: str, path: str
+) -> None:
+    """Without a caption the name is all that the sender stores, and a redirect gives it."""
+
+    async def to_the_file(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/files/doc.pdf")
+
+    async def file(_: web.Request) -> web.Response:
+        return web.Response(body=b"%PDF-1.4\n%%EOF", content_type="application/pdf")
+
+    site = web.Application()
+    site.router.add_get("/dl", to_the_file)
+    site.router.add_get("/files/{name}", file)
+    async with TestServer(site) as server:
+        whole = await paceline(
+            devices=1,
+            CIRCUIT_BREAKER_FAILURE_THRESHOLD="10",
+            REMOTE_MEDIA=way,
+            REMOTE_MEDIA_ALLOW="127.0.0.1",
+        )
+        await whole.simulate("PUT", "mood", json={"mood": "cut-after", "count": 1})
+        url = f"http://127.0.0.1:{server.port}{path}"
+        body = {"phone": "15550100001", "file_url": url, "on_unknown": "resend"}
+        accepted = await whole.call("POST", "/api/send/file", 202, json=body)
+        message = await whole.message_in(accepted["message_id"], "sent", "unknown", "failed")
+    (send,) = await whole.sends()
+    assert [attempt["verdict"] for attempt in message["attempts"]] == ["sent"]
     assert message["whatsapp_id"] == send["whatsapp_id"]
     await whole.judge()
 
