@@ -6,6 +6,8 @@ has no idempotency key and goes on sending after we have hung up.
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,21 @@ class _DeadlineConnector(aiohttp.TCPConnector):
         return connection
 
 
+def forgetful_socket(unacknowledged: float) -> Callable[[aiohttp.connector.AddrInfoType], socket.socket]:
+    """Makes sockets whose kernel gives up what the other side has not acknowledged for so many seconds. By itself it goes on
+    sending for minutes after the client has hung up: a network that heals by then would hand the sender a request that
+    everybody has given up and sent again."""
+
+    def make(address: aiohttp.connector.AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        # Linux has it, other systems only serve for trying things out.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(unacknowledged * 1000))
+        return made
+
+    return make
+
+
 class SenderClient:
     """Use as an async context manager."""
 
@@ -74,12 +91,16 @@ class SenderClient:
             kind: aiohttp.ClientTimeout(total=request_seconds(settings, kind), sock_connect=self._connect)
             for kind in Kind
         }
+        # A connection serves all kinds, so the shortest.
+        self._patience = min(request_seconds(settings, kind) for kind in Kind)
         self._targets: dict[tuple[str, str], tuple[URL, dict[str, str]]] = {}
 
     async def __aenter__(self) -> SenderClient:
         self._session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=_DeadlineConnector(limit=0, limit_per_host=0, keepalive_timeout=30),
+            connector=_DeadlineConnector(
+                limit=0, limit_per_host=0, keepalive_timeout=30, socket_factory=forgetful_socket(self._patience)
+            ),
             trust_env=False,
         )
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,7 +14,7 @@ from aiohttp.payload import BytesPayload
 
 from services.dispatcher.sending import client as clients
 from services.dispatcher.sending import deadline as deadlines
-from services.dispatcher.sending.client import MOST_BYTES, SenderClient, request_seconds
+from services.dispatcher.sending.client import MOST_BYTES, SenderClient, forgetful_socket, request_seconds
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
 from services.dispatcher.sending.payloads import Request, Upload, request_for
 from services.dispatcher.sending.verdict import Answer
@@ -321,3 +322,35 @@ def test_the_time_for_an_answer_is_longer_than_the_senders_own() -> None:
     settings = EndpointSettings(whatsapp_base_url="http://unused")
     assert request_seconds(settings, Kind.MESSAGE) > 45
     assert request_seconds(settings, Kind.IMAGE) == request_seconds(settings, Kind.FILE) >= 150
+
+
+def test_the_kernel_gives_up_what_the_client_has_given_up() -> None:
+    """Without it a request goes on being sent for minutes after its client hung up, through a network that heals."""
+    make = forgetful_socket(70.0)
+    with make((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))) as made:
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 70_000
+
+
+async def test_each_connection_to_a_sender_does() -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head() + SENT)
+
+    settings = EndpointSettings(
+        whatsapp_base_url="http://x",
+        whatsapp_text_timeout=timedelta(seconds=7),
+        whatsapp_media_timeout=timedelta(seconds=9),
+    )
+    made: list[socket.socket] = []
+
+    def noting(seconds: float) -> Callable[..., socket.socket]:
+        make = forgetful_socket(seconds)
+        return lambda address: made.append(make(address)) or made[-1]  # type: ignore[func-returns-value]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("services.dispatcher.sending.client.forgetful_socket", noting)
+        async with listening(answer) as (endpoint, _), SenderClient(settings) as client:
+            request = Request("/send/file", BytesPayload(b"{}", content_type="application/json"))
+            answered = await client.send(endpoint, Kind.FILE, request, StartDeadline(boottime()))
+            assert answered.verdict is Verdict.SENT
+            [connection] = made
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7_000
