@@ -7,6 +7,7 @@ them. Nothing in this module does I/O.
 from __future__ import annotations
 
 import os
+import re
 import struct
 import threading
 import time
@@ -126,6 +127,15 @@ class Refusal(StrEnum):
     CAMPAIGN_NOT_RUNNING = "campaign_not_running"
     STOPPED = "stopped"
     SUPPRESSED = "suppressed"
+
+
+_OWN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def own_message_id(given: object) -> UUID | None:
+    """The id of a message of Paceline's, as its answers write it; None: it is another's, WhatsApp's have no dashes."""
+    text = given.strip() if isinstance(given, str) else ""
+    return UUID(text) if _OWN_ID.fullmatch(text) else None
 
 
 ENTRY_VERSION = "1"

@@ -15,6 +15,7 @@ from services.dispatcher.breakers import Breakers
 from services.dispatcher.gate import Gate
 from services.dispatcher.judging import Judging
 from services.dispatcher.rate import CurrentRate
+from services.dispatcher.replies import NotYet, answered_message, resolved
 from services.dispatcher.retry_policy import Next, RetryRules, backoff, next_after
 from services.dispatcher.routing import LOOK_AGAIN, Elsewhere, Later, fit
 from services.dispatcher.sending.client import SenderClient, request_seconds
@@ -36,7 +37,8 @@ from shared.database.attempts import (
     note_cold_contact,
 )
 from shared.database.connection import Database
-from shared.database.postponing import postpone
+from shared.database.postponing import postpone, wait_alone, wait_for_contact
+from shared.database.replies import bind_to, original
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import Pause, pause_after
 from shared.errors import StoreUnavailable
@@ -112,7 +114,12 @@ class Delivery:
     async def deliver(self, taken: TakenMessage) -> None:
         """Brings one message to its settlement. An error that is not foreseen leaves the entry pending, from where it
         comes back; it never leaves the message sent twice, for that is the gate's."""
-        assignment, message = taken.assignment, taken.message
+        assignment, message, note = taken.assignment, taken.message, ""
+        if (answered := answered_message(message)) is not None:
+            reply = await self._answering(assignment, message, answered)
+            if reply is None:
+                return None
+            assignment, message, note = reply
         endpoint = self._endpoints[assignment.endpoint]
         match fit(assignment.entry, endpoint.id, message, self._rate.of(endpoint.id), self._endpoints):
             case Elsewhere() as elsewhere:
@@ -131,8 +138,34 @@ class Delivery:
         if not await self._begin(assignment, message, deadline):
             return None
         answer = await self._send(endpoint, assignment, message, upload, deadline)
+        if note and answer.verdict is Verdict.SENT:
+            answer = msgspec.structs.replace(answer, reason=note)
         await self._settle(assignment, message, answer)
         return None
+
+    async def _answering(
+        self, assignment: Assignment, message: PeekedMessage, answered: UUID
+    ) -> tuple[Assignment, PeekedMessage, str] | None:
+        """An answer to a message of ours, as it is to be sent now through this account; None: not now or not through it, and
+        the assignment is over."""
+        try:
+            found = resolved(message, assignment.entry, await original(self._database, answered), self._endpoints)
+            if isinstance(found, NotYet):
+                await wait_alone(self._database, message.id, found.seconds)
+                await self._writer.release(Settlement(assignment))
+                return None
+            if found.endpoint and not assignment.entry.chosen:
+                await bind_to(self._database, message.id, found.endpoint)
+        except StoreUnavailable:
+            await self.put_back(assignment, after_ms=1000)
+            return None
+        if not found.endpoint:
+            return assignment, found.message, found.note
+        bound = replace(assignment.entry, endpoint=found.endpoint, chosen=True)
+        if found.endpoint != assignment.endpoint:
+            await self._writer.release(Settlement(assignment, follow_up=FollowUp(bound)))
+            return None
+        return msgspec.structs.replace(assignment, entry=bound), found.message, found.note
 
     async def _give_elsewhere(self, assignment: Assignment, to: Elsewhere) -> None:
         """Hands the entry to an account that fits; the slot goes back as it was, no time is lost."""
@@ -142,10 +175,13 @@ class Delivery:
 
     async def _postpone(self, assignment: Assignment, message: PeekedMessage, later: Later) -> None:
         """A long wait is Postgres' alone: parked in Redis, a campaign at night would all be there in the morning."""
-        if later.seconds <= LONGEST_PARKED:
+        if later.seconds <= LONGEST_PARKED and not later.held:
             return await self.put_back(assignment, after_ms=round(later.seconds * 1000) + 1)
         try:
-            await postpone(self._database, message.id, later.seconds)
+            if later.held:
+                await wait_for_contact(self._database, message.id, later.seconds, message.looked_at)
+            else:
+                await postpone(self._database, message.id, later.seconds)
         except StoreUnavailable:
             return await self.put_back(assignment, after_ms=1000)
         log.debug("postponed", message=str(message.id), seconds=round(later.seconds), reason=later.reason)
@@ -279,6 +315,12 @@ class Delivery:
                 uses_try=following.uses_try,
             )
         )
+        if answer.verdict is Verdict.COLD_CONTACT_LOCKED and status is Status.RETRYING:
+            # So that it comes back at once when the recipient writes, and not only after hours.
+            await self._writer.repeated(
+                "postgres",
+                lambda: wait_for_contact(self._database, message.id, following.seconds, message.looked_at),
+            )
         follow_up = _follow_up(assignment, message, following, status)
         if answer.too_late and status is None:
             # The gate had not passed after all, so the entry still stands for this attempt.

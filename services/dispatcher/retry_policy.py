@@ -55,7 +55,7 @@ def next_after(
         return Next("retry", Status.RETRYING, answer.reason, uses_try=False)
     match answer.verdict:
         case Verdict.SENT:
-            return Next("end", Status.SENT, "")
+            return Next("end", Status.SENT, answer.reason)
         case Verdict.REFUSED:
             return Next("end", Status.FAILED, answer.reason)
         case Verdict.UNKNOWN:

@@ -1,8 +1,9 @@
 """Whether a message may go through the account it was given, now: a pure rule over what peek has seen.
 
-A recipient stays with the account that last talked to it while that account works. An account that WhatsApp does not let
-write to a new contact is not used for that contact again for a while, and, after several contacts, for no new one. Campaigns
-keep quiet hours in the recipient's own time zone and a gap between two messages to one person.
+A recipient stays with the account that they wrote to last, or else that last wrote to them, while that account works. An
+account that WhatsApp does not let write to a new contact is not used for that contact again for a while, and, after several
+contacts, for no new one; who wrote to it is none. Campaigns keep quiet hours in the recipient's own time zone and a gap
+between two messages to one person.
 
 What does not fit goes to one account that fits or waits until one may; never back into the lane, where it would be taken
 again at once. Which account can send at all is known to the script that settles; here only who may write to whom.
@@ -36,10 +37,11 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Not before ``seconds`` from now."""
+    """Not before ``seconds`` from now. ``held``: or until the recipient writes, or a hold is released."""
 
     seconds: float
     reason: str
+    held: bool = False
 
 
 Fit = Fits | Elsewhere | Later
@@ -61,23 +63,21 @@ def fit(
         if later is not None:
             return later
     closed = _closed_to(message, endpoints)
+    sticky = next((name for name in message.talked_to_by if name in endpoints), "")
+    if sticky in entry.excluded or sticky in closed:
+        sticky = ""
+    excluded = tuple(dict.fromkeys((*entry.excluded, *closed)))
     if endpoint in entry.excluded or endpoint in closed:
         if entry.chosen:
             # The caller wants this account and no other.
-            return Later(closed.get(endpoint, LOOK_AGAIN), "the account may not write to this contact yet")
+            wait = closed.get(endpoint, LOOK_AGAIN)
+            return Later(wait, "the account may not write to this contact yet", held=endpoint in closed)
         if closed.keys() >= set(endpoints):
-            return Later(min(closed[name] for name in endpoints), "no account may write to this contact yet")
-        return Elsewhere("", tuple(dict.fromkeys((*entry.excluded, *closed))), LOOK_AGAIN)
-    sticky = message.talked_to_by[0] if message.talked_to_by else ""
-    if (
-        sticky
-        and sticky != endpoint
-        and not entry.endpoint
-        and sticky not in entry.excluded
-        and sticky not in closed
-        and sticky in endpoints
-    ):
-        return Elsewhere(sticky, tuple(dict.fromkeys((*entry.excluded, *closed))), LOOK_AGAIN)
+            soonest = min(closed[name] for name in endpoints)
+            return Later(soonest, "no account may write to this contact yet", held=True)
+        return Elsewhere(sticky, excluded, LOOK_AGAIN)
+    if sticky and sticky != endpoint and not entry.endpoint:
+        return Elsewhere(sticky, excluded, LOOK_AGAIN)
     return FITS
 
 

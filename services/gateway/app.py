@@ -19,6 +19,7 @@ from services.gateway.app_keys import (
     ENDPOINTS,
     FAILURE_REASONS,
     IDEMPOTENCY,
+    NOTED_NUMBERS,
     QUEUE,
     SETTINGS,
     SHARD,
@@ -28,6 +29,7 @@ from services.gateway.failure_reasons import FailureReasons
 from services.gateway.intake.acceptance import Acceptance
 from services.gateway.intake.bodies import BODY_SECONDS, refuse_compressed
 from services.gateway.intake.idempotency import Idempotency
+from services.gateway.intake.noted_numbers import NotedNumbers
 from services.gateway.routes import gowa_webhook
 from services.gateway.routes.rate_profile import copy_loop
 from services.gateway.settings import GatewaySettings
@@ -69,6 +71,7 @@ def build_app(settings: GatewaySettings) -> web.Application:
     app[ENDPOINTS] = endpoints_of(settings)
     app[DEFAULT_PROFILE] = profile_of(settings)
     app[ADDRESS_GUARD] = AddressGuard(settings.remote_media_allow)
+    app[NOTED_NUMBERS] = NotedNumbers()
     app[SHARD] = count_shard(f"{socket.gethostname()}-{os.getpid()}")
     app.cleanup_ctx.extend([_stores, _loops])
     for route in ROUTES:

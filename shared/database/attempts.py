@@ -36,10 +36,10 @@ class PeekedMedia(Struct, frozen=True):
 
 
 class PeekedMessage(Struct, frozen=True):
-    """All that is needed to send a message, and why it may not be sent, if so. ``talked_to_by``: the endpoints that sent to
-    this recipient before, the latest first. ``locked_endpoints`` must not write to this recipient, ``held_endpoints`` to no
-    new one; both with the seconds left. ``not_through``: those that cannot send this message, as they said since it waits.
-    ``looked_at``: when, by Postgres."""
+    """All that is needed to send a message, and why it may not be sent, if so. ``talked_to_by``: the endpoints that this
+    recipient wrote to, or that sent to them, the former first, the latest first. ``locked_endpoints`` must not write to this
+    recipient, ``held_endpoints`` to no new one; both with the seconds left. ``not_through``: those that cannot send this
+    message, as they said since it waits. ``looked_at``: when, by Postgres."""
 
     id: UUID
     attempt: int

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.database.connection import Database, load_statements
+from shared.database.conversations import Person
 
 _SQL = load_statements("optouts")
 
@@ -82,8 +83,8 @@ async def opt_outs_after(database: Database, cursor: str, limit: int) -> list[Op
     return [_opt_out(row) for row in await database.fetch(_SQL["page"], cursor, limit)]
 
 
-async def recipient_of(database: Database, whatsapp_id: str, endpoint: str) -> tuple[str, str] | None:
-    """(phone, phone key) of the person that a message of ours went to; None: it is not ours, or went to a group. ``endpoint``
+async def recipient_of(database: Database, whatsapp_id: str, endpoint: str) -> Person | None:
+    """The person that a message of ours went to; None: it is not ours, or went to a group. ``endpoint``
     '': any. Raises DatabaseUnavailable."""
     row = await database.fetchrow(_SQL["recipient_of"], whatsapp_id, endpoint)
-    return None if row is None else (row["phone"], row["phone_key"])
+    return None if row is None else Person(row["phone"], row["phone_key"])

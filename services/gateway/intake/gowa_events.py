@@ -1,8 +1,9 @@
-"""What a webhook of the sender says: receipts of messages, or a text from a person. Pure; never raises, whatever it is given.
+"""What a webhook of the sender says: receipts of messages, a message that came to an account, or which number is behind a
+hidden id. Pure; never raises, whatever it is given.
 
-GOWA 8 and 9 post ``{"event", "device_id", "session_id", "timestamp", "payload"}``. GOWA 7 has no device, and its texts have no
-``event`` either: ``{"sender_id", "chat_id", "from", "message": {"text", "replied_id"}, "timestamp"}``. Both name a receipt
-``message.ack`` with ``payload.ids`` and ``payload.receipt_type``. Everything else means nothing here.
+GOWA 8 and 9 post ``{"event", "device_id", "session_id", "timestamp", "payload"}``. GOWA 7 has no device, and its messages have
+no ``event`` either: ``{"sender_id", "chat_id", "from", "message": {"text", "id", "replied_id"}, "timestamp"}``. Both name a
+receipt ``message.ack`` with ``payload.ids`` and ``payload.receipt_type``. Everything else means nothing here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ _MAX_ID = 100  # characters; WhatsApp's have 18 to 32
 # A device of the person may stand behind the number: 15550100001:12@s.whatsapp.net.
 _PERSON_ID = re.compile(r"([1-9][0-9]{6,14})(?::[0-9]{1,5})?@s\.whatsapp\.net")
 _GROUP_ID = re.compile(r"[0-9-]{5,64}@g\.us")
-_NO_PERSONS = ("@g.us", "@broadcast", "@newsletter")
+# An id by which WhatsApp hides a number. It is one person's for good, so it may be joined with the number once and kept.
+_HIDDEN_ID = re.compile(r"([0-9]{1,20})(?::[0-9]{1,5})?@lid")
+_GROUP = "@g.us"
+_NO_PERSONS = (_GROUP, "@broadcast", "@newsletter")
+# What somebody does in a chat to write there. To take a message back is not to write.
+_WRITTEN = frozenset({"message", "message.reaction", "message.edited"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +47,17 @@ class ReceiptEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class InboundText:
-    """``phone``: ``<digits>@s.whatsapp.net``, '' where WhatsApp hides the number. ``replied_to``: WhatsApp id of the message it
-    answers, ''. ``said_at``: by the account's clock; None: it is not said."""
+class InboundMessage:
+    """What somebody wrote to an account, of whatever kind. ``phone``: ``<digits>@s.whatsapp.net``, '' where WhatsApp hides the
+    number; ``lid``: the hidden id, ``<digits>@lid``, '' where it is not said; both '' for a group and for what the account's
+    own phone wrote, which bind nobody. ``whatsapp_id``: '' where it cannot be answered, as a reaction. ``text``: '' for none,
+    and where it is nobody's word. ``replied_to``: WhatsApp id of the message it answers, ''. ``said_at``: by the account's
+    clock; None: it is not said."""
 
-    text: str
     phone: str
+    lid: str
+    whatsapp_id: str
+    text: str
     replied_to: str
     said_at: datetime | None
 
@@ -57,18 +68,32 @@ def is_signed(raw: bytes, header: str, secret: str) -> bool:
     return hmac.compare_digest(header.lower().encode("utf-8", "surrogateescape"), expected.encode())
 
 
-def read_event(event: Mapping[str, Any]) -> ReceiptEvent | InboundText | None:
+def read_event(event: Mapping[str, Any]) -> ReceiptEvent | InboundMessage | None:
     """None: it means nothing here."""
     payload = _object(event.get("payload"))
     match event.get("event"):
         case "message.ack":
             return _receipt(payload, _string(event.get("device_id")))
-        case "message":
-            return _text(payload, payload.get("body"), payload.get("replied_to_id"), payload.get("timestamp"))
+        case str() as kind if kind in _WRITTEN:
+            return _written(kind, payload)
         case None:
             said = _object(event.get("message"))
-            return _text(event, said.get("text"), said.get("replied_id"), event.get("timestamp"))
+            names = {"id": "id", "body": "text", "replied_to_id": "replied_id"}
+            return _written("message", {**event, **{name: said.get(old) for name, old in names.items()}})
     return None
+
+
+def numbers_named(event: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """(hidden id, phone) of each person whom the event names by both."""
+    payload = _object(event.get("payload"))
+    sender, chat = _string(payload.get("from")), _string(payload.get("chat_id"))
+    pairs = [(payload.get("from_lid"), sender), (payload.get("chat_lid"), chat)]
+    # In a chat of two the chat is the other one; but what our own phone has read or written comes from ourselves.
+    ourselves = _phone(_string(event.get("device_id")))
+    if payload.get("is_from_me") is not True and ourselves and _phone(sender) != ourselves:
+        pairs.append((chat, sender))
+    named = {(_hidden_id(_string(lid)), _phone(phone)) for lid, phone in pairs}
+    return {(lid, phone) for lid, phone in named if lid and phone}
 
 
 def reporting_endpoint(event: Mapping[str, Any], endpoints: Iterable[Endpoint]) -> str:
@@ -109,17 +134,39 @@ def _recipient(payload: Mapping[str, Any]) -> str:
     return match[1] + PERSON if match else ""
 
 
-def _text(source: Mapping[str, Any], body: object, replied_to: object, said_at: object) -> InboundText | None:
-    text, sender, chat = _string(body), _string(source.get("from")), _string(source.get("chat_id"))
+def _written(kind: str, source: Mapping[str, Any]) -> InboundMessage | None:
+    sender, chat = _string(source.get("from")), _string(source.get("chat_id"))
+    whatsapp_id = _id(source.get("id")) if kind == "message" else ""
+    said_at = _moment(source.get("timestamp"))
     # Version 7 writes a group's messages as "<person> in <group>".
-    if not text or source.get("is_from_me") is True or " in " in sender or chat.endswith(_NO_PERSONS):
-        return None
+    in_group = chat.endswith(_GROUP) or " in " in sender
+    if source.get("is_from_me") is True or in_group:
+        known = whatsapp_id and (in_group or not chat.endswith(_NO_PERSONS))
+        return InboundMessage("", "", whatsapp_id, "", "", said_at) if known else None
     # In a chat of two the chat is the other one, also where the sender is given by its hidden id.
-    match = _PERSON_ID.fullmatch(sender) or _PERSON_ID.fullmatch(chat)
-    replied = _string(replied_to)
-    return InboundText(
-        text, match[1] + PERSON if match else "", replied if len(replied) <= _MAX_ID else "", _moment(said_at)
-    )
+    phone = _phone(sender) or _phone(chat)
+    given = (source.get("from_lid"), source.get("chat_lid"), sender, chat)
+    lid = next((one for one in map(_hidden_id, map(_string, given)) if one), "")
+    if chat.endswith(_NO_PERSONS) or not (sender or chat):
+        return None
+    # An old message that is changed is no new word.
+    text = _string(source.get("body")) if kind == "message" else ""
+    return InboundMessage(phone, lid, whatsapp_id, text, _id(source.get("replied_to_id")), said_at)
+
+
+def _id(given: object) -> str:
+    text = _string(given)
+    return text if len(text) <= _MAX_ID else ""
+
+
+def _phone(given: str) -> str:
+    match = _PERSON_ID.fullmatch(given)
+    return match[1] + PERSON if match else ""
+
+
+def _hidden_id(given: str) -> str:
+    match = _HIDDEN_ID.fullmatch(given)
+    return match[1] + "@lid" if match else ""
 
 
 def _moment(value: object) -> datetime | None:

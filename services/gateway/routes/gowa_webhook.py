@@ -1,4 +1,4 @@
-"""POST /api/webhooks/gowa: receipts and inbound texts, posted by the sender.
+"""POST /api/webhooks/gowa: receipts and what people write to the accounts, posted by the sender.
 
 Without a login, but with an HMAC over the exact body, so only who has WHATSAPP_WEBHOOK_SECRET can say anything here. The
 sender gives up an event after five tries within 30 s; a 2xx is answered once all that follows from it is committed.
@@ -6,14 +6,24 @@ sender gives up an event after five tries within 30 s; a 2xx is answered once al
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from aiohttp import ClientPayloadError, web
 from prometheus_client import Counter
 
-from services.gateway.app_keys import DATABASE, ENDPOINTS, SETTINGS, SHARD
+from services.gateway.app_keys import DATABASE, ENDPOINTS, NOTED_NUMBERS, SETTINGS, SHARD
 from services.gateway.intake.bodies import BODY_SECONDS, arriving
-from services.gateway.intake.gowa_events import InboundText, ReceiptEvent, is_signed, read_event, reporting_endpoint
+from services.gateway.intake.gowa_events import (
+    InboundMessage,
+    ReceiptEvent,
+    is_signed,
+    numbers_named,
+    read_event,
+    reporting_endpoint,
+)
 from services.gateway.intake.optout_words import Wish, wish_of
+from shared.database.conversations import Person, hear, keep_unresolved, note_number
 from shared.database.optouts import opt_in_by_message, opt_out_by_message, recipient_of
 from shared.database.receipts import record_receipts
 from shared.phone_key import phone_key
@@ -42,6 +52,7 @@ async def receive(request: web.Request) -> web.Response:
     if not isinstance(event, dict):
         raise InvalidInput(("body", "a JSON object is wanted"))
     endpoint = reporting_endpoint(event, request.app[ENDPOINTS].values())
+    await _note_numbers(request.app, event)
     match read_event(event):
         case ReceiptEvent() as said:
             # Where only the hidden id (LID) is said, whoever knows its number gives the person here.
@@ -56,7 +67,7 @@ async def receive(request: web.Request) -> web.Response:
                 said.account or None,
             )
             _events.labels(said.receipt.value).inc()
-        case InboundText() as said:
+        case InboundMessage() as said:
             _events.labels(await _heard(request.app, said, endpoint)).inc()
         case None:
             _events.labels("ignored").inc()
@@ -76,24 +87,40 @@ async def _body(request: web.Request) -> bytes:
     return bytes(gathered)
 
 
-async def _heard(app: web.Application, said: InboundText, endpoint: str) -> str:
-    """Does what the text asks for, if it asks for anything; answers what it was."""
-    wish = wish_of(said.text, tuple(app[SETTINGS].optout_words))
-    if wish is None:
-        return "text"
+async def _note_numbers(app: web.Application, event: dict[str, Any]) -> None:
+    """Keeps which number is behind a hidden id, where the event names both."""
+    noted = app[NOTED_NUMBERS]
+    for lid, phone in sorted(numbers_named(event)):
+        person = Person(phone, phone_key(phone))
+        if noted.has(lid, person.phone_key):
+            continue
+        if await note_number(app[DATABASE], lid, person):
+            log.info("opted by an earlier message, now that its number is known")
+        noted.add(lid, person.phone_key)
+
+
+async def _heard(app: web.Application, said: InboundMessage, endpoint: str) -> str:
+    """Binds the sender to the account, and does what the text asks for, if it asks for anything; answers what it was."""
     database = app[DATABASE]
-    who: tuple[str, str] | None = (said.phone, phone_key(said.phone)) if said.phone else None
+    named = Person(said.phone, phone_key(said.phone)) if said.phone else None
+    who = await hear(database, endpoint, named, said.lid, said.whatsapp_id, said.said_at)
     if who is None and said.replied_to:
         # The number is hidden, but what is answered is a message of ours, whose recipient is known.
         who = await recipient_of(database, said.replied_to, endpoint)
+        if who is not None and said.lid:
+            await note_number(database, said.lid, who)
+    wish = wish_of(said.text, tuple(app[SETTINGS].optout_words)) if said.text else None
+    if wish is None:
+        return "text" if said.text else "inbound"
+    if who is None and said.lid:
+        who = await keep_unresolved(database, said.lid, wish.value, said.said_at, endpoint)
     if who is None:
         log.warning("somebody opts out or in, and WhatsApp hides the number", wish=wish.value, endpoint=endpoint)
         return f"opt_{wish.value}_unresolved"
-    phone, key = who
     if wish is Wish.OUT:
-        changed = await opt_out_by_message(database, key, phone, said.said_at)
+        changed = await opt_out_by_message(database, who.phone_key, who.phone, said.said_at)
     else:
-        changed = await opt_in_by_message(database, key, said.said_at)
+        changed = await opt_in_by_message(database, who.phone_key, said.said_at)
     if changed:
         log.info("opted by a message", wish=wish.value, endpoint=endpoint)
     return f"opt_{wish.value}"

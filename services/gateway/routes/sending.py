@@ -20,6 +20,7 @@ from services.gateway.intake.idempotency import digest_of, key_of, keyed_answer
 from services.gateway.intake.phones import Recipients, read_recipients
 from services.gateway.intake.plain_texts import read_plain_text
 from services.gateway.intake.remote_media import check_remote_media
+from services.gateway.intake.replies import bound_to_original
 from services.gateway.intake.uploads import Upload, blocks_of
 from services.gateway.settings import GatewaySettings
 from shared.database.campaigns import NewCampaign, OwnedMediaGone
@@ -92,6 +93,7 @@ async def _accept(
     claim: _Claim | None,
 ) -> web.Response:
     recipients, wish = _read(app, kind, asked, upload is not None)
+    wish = await bound_to_original(app[DATABASE], wish, app[ENDPOINTS])
     if kind is not Kind.MESSAGE:
         await check_remote_media(kind, wish.content, app[ADDRESS_GUARD], app[SETTINGS].remote_media == "pass")
     if upload is None:

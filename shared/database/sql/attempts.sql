@@ -20,8 +20,18 @@ join sendable s on s.id = m.id
 left join campaigns c on c.token = m.campaign
 left join media f on f.id = coalesce(m.media, c.media)
 left join lateral (
-    select array_agg(x.endpoint order by x.last_sent_at desc) as endpoints, max(x.last_sent_at) as last_sent_at
-    from contacts x where x.phone_key = m.phone_key) t on true
+    -- Whom they wrote to last goes first, then who wrote to them.
+    select array_agg(x.endpoint order by x.heard_at desc nulls last, x.noted_at desc nulls last, x.last_sent_at desc nulls last)
+            as endpoints,
+        max(x.last_sent_at) as last_sent_at
+    from (
+        select y.endpoint, max(y.heard_at) as heard_at, max(y.noted_at) as noted_at, max(y.last_sent_at) as last_sent_at
+        from (
+            select s.endpoint, null::timestamptz as heard_at, null::timestamptz as noted_at, s.last_sent_at
+            from contacts s where s.phone_key = m.phone_key
+            union all
+            select h.endpoint, h.heard_at, h.noted_at, null from conversations h where h.phone_key = m.phone_key
+        ) y group by y.endpoint) x) t on true
 left join lateral (
     select jsonb_object_agg(x.endpoint, extract(epoch from x.until - clock_timestamp())) as locked
     from cold_locks x where x.phone_key = m.phone_key and x.until > clock_timestamp()) l on true

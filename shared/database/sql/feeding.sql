@@ -48,9 +48,13 @@ returning h.campaign, h.number, h.first_id, h.last_id, h.feeding_until, c.lane, 
     case when x.whole then '{}' else x.skipped end as skipped, (select k.epoch from control k) as epoch
 
 -- name: waiting_rows
--- With the account that talked to each recipient last.
+-- With the account that each recipient stays with: the one that they wrote to last, or else that wrote to them.
 select m.id, m.attempt, m.crashes, m.chosen_endpoint,
-    (select t.endpoint from contacts t where t.phone_key = m.phone_key order by t.last_sent_at desc limit 1) as talked_to_by
+    coalesce(
+        (select h.endpoint from conversations h where h.phone_key = m.phone_key
+            order by h.heard_at desc, h.noted_at desc limit 1),
+        (select t.endpoint from contacts t where t.phone_key = m.phone_key order by t.last_sent_at desc limit 1)
+    ) as talked_to_by
 from messages m
 where m.id between $2 and $3 and m.campaign = $1 and m.status = 'queued'
 order by m.id

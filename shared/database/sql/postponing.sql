@@ -13,3 +13,9 @@ from messages m,
 where m.id = $1 and m.status = 'queued' and not exists (select from delayed)
     and h.campaign = m.campaign and m.id between h.first_id and h.last_id and h.closed_at is null
     and (h.again_at is null or h.again_at > w.at)
+
+-- name: wait_alone
+select wait_alone($1, $2, $3)
+
+-- name: wake_held
+select held_for, message from wake_held($1, $2, $3)

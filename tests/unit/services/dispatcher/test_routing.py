@@ -72,7 +72,7 @@ def test_a_held_account_keeps_its_chats() -> None:
     assert judge(held_endpoints={"a": 900.0}) == Elsewhere("", ("a",), LOOK_AGAIN)
     assert judge(held_endpoints={"a": 900.0}, talked_to_by=("a",)) is FITS
     # Known to another one, which is held as well.
-    assert judge(held_endpoints={"a": 9.0, "b": 9.0}, talked_to_by=("b",)) == Elsewhere("", ("a",), LOOK_AGAIN)
+    assert judge(held_endpoints={"a": 9.0, "b": 9.0}, talked_to_by=("b",)) == Elsewhere("b", ("a",), LOOK_AGAIN)
     # A lock is about this very chat.
     assert judge(locked_endpoints={"a": 900.0}, talked_to_by=("a",)) == Elsewhere("", ("a",), LOOK_AGAIN)
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.intake.gowa_events import (
-    InboundText,
+    InboundMessage,
     ReceiptEvent,
     is_signed,
+    numbers_named,
     read_event,
     reporting_endpoint,
 )
@@ -146,28 +147,60 @@ def test_ids_are_cleaned_and_each_counts_once() -> None:
 
 
 def test_a_text() -> None:
-    said = InboundText("stop", ANA, "3EB0A1B2C3D4E5F6071829", datetime(2026, 9, 1, 10, 20, tzinfo=UTC))
+    said = InboundMessage(
+        ANA, HIDDEN, "3A5F00112233445566AA", "stop", "3EB0A1B2C3D4E5F6071829", datetime(2026, 9, 1, 10, 20, tzinfo=UTC)
+    )
     assert read_event(TEXT) == said
 
 
 def test_a_text_of_version_7() -> None:
-    assert read_event(TEXT_OF_7) == InboundText("stop", ANA, "3EB0A1", datetime(2026, 9, 1, 10, 20, tzinfo=UTC))
+    said_at = datetime(2026, 9, 1, 10, 20, tzinfo=UTC)
+    assert read_event(TEXT_OF_7) == InboundMessage(ANA, "", "3A5F", "stop", "3EB0A1", said_at)
+
+
+NO_LID = {"from_lid": None, "chat_lid": None}
 
 
 @pytest.mark.parametrize(
-    ("changes", "phone"),
+    ("changes", "phone", "lid"),
     [
-        ({"from": "15550100001:12@s.whatsapp.net"}, ANA),
-        ({"from": HIDDEN, "chat_id": HIDDEN}, ""),
-        ({"from": HIDDEN}, ANA),
-        ({"from": None, "chat_id": None}, ""),
-        ({"from": "12@s.whatsapp.net", "chat_id": "x"}, ""),
+        ({"from": "15550100001:12@s.whatsapp.net"}, ANA, HIDDEN),
+        ({"from": HIDDEN, "chat_id": HIDDEN}, "", HIDDEN),
+        ({"from": HIDDEN, "chat_id": HIDDEN} | NO_LID, "", HIDDEN),
+        ({"from": HIDDEN} | NO_LID, ANA, HIDDEN),
+        ({"chat_id": HIDDEN} | NO_LID, ANA, HIDDEN),
+        ({"from_lid": "204800000000001:7@lid"}, ANA, HIDDEN),
+        (NO_LID, ANA, ""),
+        ({"from": "12@s.whatsapp.net", "chat_id": "x"} | NO_LID, "", ""),
     ],
 )
-def test_whose_text_it_is(changes: dict[str, Any], phone: str) -> None:
+def test_whose_text_it_is(changes: dict[str, Any], phone: str, lid: str) -> None:
     said = read_event(_with(TEXT, **changes))
-    assert isinstance(said, InboundText)
-    assert said.phone == phone
+    assert isinstance(said, InboundMessage)
+    assert (said.phone, said.lid) == (phone, lid)
+
+
+def _reaction(**changes: Any) -> dict[str, Any]:
+    return _with(TEXT, body=None, reaction="👍", reacted_message_id="3EB0", **changes) | {"event": "message.reaction"}
+
+
+@pytest.mark.parametrize(
+    ("event", "whatsapp_id"),
+    [
+        (_with(TEXT, body=None, image={"path": "statics/media/x.jpe"}), "3A5F00112233445566AA"),
+        (_with(TEXT, body=None, location={"degreesLatitude": 1.5}), "3A5F00112233445566AA"),
+        (_with(TEXT, body=""), "3A5F00112233445566AA"),
+        (_with(TEXT, body=None, id="x" * 101), ""),
+        (_reaction(), ""),
+        (TEXT | {"event": "message.edited"}, ""),
+        (TEXT_OF_7 | {"message": {"text": "", "id": "3A5F"}, "image": {"media_path": "x"}}, "3A5F"),
+        (TEXT_OF_7 | {"message": "stop"}, ""),
+    ],
+)
+def test_whatever_somebody_writes_is_heard(event: dict[str, Any], whatsapp_id: str) -> None:
+    said = read_event(event)
+    assert isinstance(said, InboundMessage)
+    assert (said.phone, said.whatsapp_id, said.text) == (ANA, whatsapp_id, "")
 
 
 @pytest.mark.parametrize(
@@ -175,26 +208,69 @@ def test_whose_text_it_is(changes: dict[str, Any], phone: str) -> None:
     [
         _with(TEXT, is_from_me=True),
         _with(TEXT, chat_id="120363000000000001@g.us"),
-        _with(TEXT, chat_id="status@broadcast"),
-        _with(TEXT, body=""),
-        _with(TEXT, body=None),
+        _with(TEXT, chat_id="120363000000000001@g.us", is_from_me=True),
         TEXT_OF_7 | {"from": f"{ANA} in 120363000000000001@g.us"},
-        TEXT_OF_7 | {"message": "stop"},
-        TEXT | {"event": "message.edited"},
-        TEXT | {"event": "message.reaction"},
+    ],
+)
+def test_what_may_be_answered_and_binds_nobody(event: dict[str, Any]) -> None:
+    said = read_event(event)
+    assert isinstance(said, InboundMessage)
+    assert (said.phone, said.lid, said.text, said.replied_to) == ("", "", "", "")
+    assert said.whatsapp_id
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        _with(TEXT, chat_id="status@broadcast"),
+        _with(TEXT, chat_id="status@broadcast", is_from_me=True),
+        _with(TEXT, chat_id="120363000000000003@newsletter"),
+        _reaction(is_from_me=True),
+        _reaction(chat_id="120363000000000001@g.us"),
+        TEXT | {"event": "message.revoked"},
+        TEXT | {"event": ["message"]},
         TEXT | {"payload": None},
         {"event": "call.offer", "payload": {"call_id": "C0FFEE01", "from": ANA}},
         {},
     ],
 )
-def test_what_is_no_text_to_us(event: dict[str, Any]) -> None:
+def test_what_means_nothing_to_us(event: dict[str, Any]) -> None:
     assert read_event(event) is None
+
+
+OURSELVES, OUR_LID = "15550109999@s.whatsapp.net", "204800000000099@lid"
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [
+        (ACK, {(HIDDEN, ANA)}),
+        (_with(ACK, from_lid=None), {(HIDDEN, ANA)}),
+        (_with(ACK, chat_id=ANA), {(HIDDEN, ANA)}),
+        (_with(ACK, chat_id="120363000000000001@g.us"), {(HIDDEN, ANA)}),
+        (_with(ACK, receipt_type="read-self", **{"from": OURSELVES}, from_lid=OUR_LID), {(OUR_LID, OURSELVES)}),
+        # Our own phone has read what was written in that chat.
+        (_with(ACK, receipt_type="read", **{"from": OURSELVES}, from_lid=None), set()),
+        (_with(ACK, **{"from": "15550109999:3@s.whatsapp.net"}, from_lid=None), set()),
+        # Whose phone it was cannot be told.
+        (_with(ACK, from_lid=None) | {"device_id": None}, set()),
+        (_with(ACK, **{"from": HIDDEN}), set()),
+        (TEXT, {(HIDDEN, ANA)}),
+        (_with(TEXT, **{"from": HIDDEN}), {(HIDDEN, ANA)}),
+        (_with(TEXT, is_from_me=True, from_lid=None, chat_lid=None, chat_id=HIDDEN, **{"from": OURSELVES}), set()),
+        (_with(TEXT, is_from_me=True, **{"from": OURSELVES, "from_lid": OUR_LID}), {(OUR_LID, OURSELVES), (HIDDEN, ANA)}),
+        (_with(TEXT, chat_id="120363000000000001@g.us", chat_lid=None), {(HIDDEN, ANA)}),
+        ({}, set()),
+    ],
+)  # fmt: skip
+def test_which_number_is_behind_a_hidden_id(event: dict[str, Any], named: set[tuple[str, str]]) -> None:
+    assert numbers_named(event) == named
 
 
 @pytest.mark.parametrize("moment", [None, 5, "", "yesterday", "2026-09-01T10:20:00", "0001-01-01T00:00:00+23:59"])
 def test_a_time_that_is_none(moment: object) -> None:
     said = read_event(_with(TEXT, timestamp=moment))
-    assert isinstance(said, InboundText)
+    assert isinstance(said, InboundMessage)
     assert said.said_at is None
 
 
@@ -233,7 +309,7 @@ _JSON = st.recursive(
 )
 _KEYS = (
     *("event", "payload", "message", "from", "chat_id", "body", "text", "ids", "receipt_type", "timestamp"),
-    *("session_id", "device_id", "is_from_me", "replied_to_id", "replied_id"),
+    *("session_id", "device_id", "is_from_me", "replied_to_id", "replied_id", "id", "from_lid", "chat_lid"),
 )
 _LIKE = st.dictionaries(st.sampled_from(_KEYS), _JSON | st.sampled_from(["message", "message.ack", "delivered"]))
 
@@ -242,4 +318,5 @@ _LIKE = st.dictionaries(st.sampled_from(_KEYS), _JSON | st.sampled_from(["messag
 def test_nothing_makes_it_fail(event: dict[str, Any], payload: dict[str, Any]) -> None:
     for whole in (event, event | {"payload": payload}, event | {"message": payload}):
         read_event(whole)
+        numbers_named(whole)
         reporting_endpoint(whole, [Endpoint("a", "http://a", "x")])
