@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
+import msgspec
 import structlog
 from msgspec import Struct
 from prometheus_client import Histogram

@@ -238,6 +238,13 @@ ROUTES = (
     _steer("POST", "resume", "Resume it: it is put on trial when it can send", endpoints.resume, None),
     _steer("POST", "reset-breaker", "Close its breaker without a trial", endpoints.reset_breaker, None),
     _steer(
+        "POST",
+        "release-hold",
+        "Let it write to new contacts again, which WhatsApp had refused it",
+        endpoints.release_hold,
+        shapes.ReleaseRequest,
+    ),
+    _steer(
         "PUT",
         "rate-profile",
         "Change how fast this account sends, on top of the common rate profile",

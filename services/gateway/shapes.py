@@ -41,7 +41,11 @@ class Request(BaseModel):
 class SendFields(Request):
     """What every request to send may have beside its recipients."""
 
-    reply_message_id: ShortText | None = Field(None, description="WhatsApp id of the message that this one answers")
+    reply_message_id: ShortText | None = Field(
+        None,
+        description="The message that this one answers: its WhatsApp id, or a message_id of ours. It goes through the account "
+        "that has that message",
+    )
     is_forwarded: bool | None = Field(None, description="Show it as forwarded")
     duration: Annotated[int | None, AfterValidator(_known_duration)] = Field(
         None,
@@ -162,16 +166,26 @@ class SuspendRequest(Request):
     reason: Annotated[ShortText, AfterValidator(_not_blank)] = Field(description="Why, for whoever looks at it later")
 
 
+class ReleaseRequest(Request):
+    reason: Annotated[ShortText, AfterValidator(_not_blank)] = Field(description="Why, for whoever looks at it later")
+
+
 class StartRequest(Request):
     lane: Literal["transactional", "bulk"] | None = Field(None, description="Only this lane")
 
 
 class OptOutRequest(Request):
     scope: Literal["bulk", "all"] = Field("bulk", description="bulk: no campaigns; all: nothing at all")
+    lid: ShortText | None = Field(
+        None,
+        description="The hidden id of this person, as `unresolved` lists it: what they say under it counts from now on",
+        examples=["204800000000001@lid"],
+    )
 
 
 class GowaEvent(Request):
-    """An event as GOWA 7, 8 or 9 posts it. Receipts (``message.ack``) and texts count, all else is answered and ignored."""
+    """An event as GOWA 7, 8 or 9 posts it. Receipts (``message.ack``) and what people write (``message``,
+    ``message.reaction``, ``message.edited``) count, all else is answered and ignored."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -487,8 +501,19 @@ class OptOut(Answer):
     created_at: str
 
 
+class UnresolvedOptOut(Answer):
+    """Somebody wrote a word such as STOP, and WhatsApp hides the number."""
+
+    lid: str = Field(description="Their hidden id")
+    endpoint: str = Field(description="The account that they wrote to; empty: it is not known")
+    said_at: str
+
+
 class OptOutList(Answer):
     optouts: list[OptOut]
+    unresolved: list[UnresolvedOptOut] = Field(
+        description="On the first page: who opted out under a hidden number that no event has named yet, the oldest 100"
+    )
     next_cursor: str | None
 
 

@@ -131,6 +131,10 @@ def _work(seen: Observation, settings: AlertSettings, queue_lag: timedelta) -> I
             minutes = round(settings.alert_nothing_sent_after.total_seconds() / 60)
             text = f"nothing was sent for {minutes} min, though messages wait and an account is ready"
             yield Condition("nothing_sent", Severity.CRITICAL, text)
+    if database is not None and database.unresolved_optouts:
+        people = database.unresolved_optouts
+        text = f"{people} {'person' if people == 1 else 'people'} opted out under a hidden number and may still get campaigns"
+        yield Condition("optouts_unresolved", Severity.WARNING, text, since=database.unresolved_since)
     if history is not None:
         unknown = sum(figures.unknown for figures in history.long.values())
         if unknown:

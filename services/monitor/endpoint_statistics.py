@@ -53,6 +53,7 @@ def endpoint_statistics(
         line["suspended"] = suspension is not None
         line["suspend_reason"] = suspension.reason if suspension else None
         line["suspended_by"] = suspension.by if suspension else None
+        line["held_until"] = written(database.held.get(identity) if database else None)
         line["feedback"] = _feedback(database.feedback.get(identity) if database else None)
         account = seen.accounts.get(identity)
         line["account"] = account.value if account else None

@@ -124,6 +124,17 @@ def _of_database(database: DatabaseFigures, endpoints: Mapping[str, Endpoint]) -
         "Whether Postgres went back in time and nobody has confirmed it; nothing is sent meanwhile",
         database.went_back_at is not None,
     )
+    yield _gauge(
+        "paceline_optouts_unresolved",
+        "People who opted out under a hidden number that is not known yet, 20000 at most",
+        database.unresolved_optouts,
+    )
+    held = GaugeMetricFamily(
+        "paceline_endpoint_held", "Whether it gets no new contacts, since WhatsApp refused it some", labels=["endpoint"]
+    )
+    for identity in endpoints:
+        held.add_metric([identity], float(identity in database.held))
+    yield held
     yield _gauge("paceline_attempts_under_way", "Attempts without a verdict", database.under_way)
     yield _gauge("paceline_attempts_overdue", "Attempts past their deadline", database.overdue)
     waiting = GaugeMetricFamily(

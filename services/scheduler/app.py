@@ -137,5 +137,11 @@ def roles_of(
         GoneEndpoints(queue, endpoints, slots),
         PendingReceipts(database, shard),
         MediaJanitor(database, seconds(settings.media_retention)),
-        Retention(queue, database, seconds(settings.history_retention), seconds(settings.idempotency_retention)),
+        Retention(
+            queue,
+            database,
+            seconds(settings.history_retention),
+            seconds(settings.idempotency_retention),
+            seconds(settings.inbound_retention),
+        ),
     ]

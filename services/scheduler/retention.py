@@ -1,5 +1,5 @@
-"""Makes next months' partitions, drops old ones, and forgets kept answers, names of sent files and minutes of the
-statistics that are old."""
+"""Makes next months' partitions, drops old ones, and forgets what else is old: kept answers, what people wrote, names of sent
+files, minutes of the statistics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.database.connection import Database
+from shared.database.conversations import forget_heard
 from shared.database.idempotency import prune_answers
 from shared.database.retention import drop_old_partitions, ensure_partitions, forget_dropped
 from shared.database.sent_names import prune_sent_names
@@ -23,6 +24,8 @@ _MINUTES = 120
 _SENT_NAMES = 8 * 24 * 3600.0
 """Seconds; an outcome is looked up within hours, and a name still in use is noted again each day."""
 _BATCH = 1000
+_NUMBERS_KEPT = 400 * 86_400.0
+"""Seconds since an event named a hidden id with its number: somebody opts out after a year, too."""
 _IDS = 10_000
 """WhatsApp ids looked at together, which takes 20 ms."""
 
@@ -32,14 +35,20 @@ class Retention:
     interval = 900.0
 
     def __init__(
-        self, queue: QueueConnection, database: Database, history_seconds: float, answer_seconds: float
+        self,
+        queue: QueueConnection,
+        database: Database,
+        history_seconds: float,
+        answer_seconds: float,
+        inbound_seconds: float,
     ) -> None:
         """``history_seconds``: how long months are kept after their end, 0: for ever. ``answer_seconds``: how long answers
-        are kept under their Idempotency-Key."""
+        are kept under their Idempotency-Key. ``inbound_seconds``: how long it is known who wrote what to which account."""
         self._queue = queue
         self._database = database
         self._history_seconds = history_seconds
         self._answer_seconds = answer_seconds
+        self._inbound_seconds = inbound_seconds
 
     async def step(self) -> float | None:
         """A minute where months could not be made or dropped, since the tables were in use."""
@@ -56,6 +65,9 @@ class Retention:
         while await prune_answers(self._database, self._answer_seconds, _BATCH) == _BATCH:
             pass
         await prune_sent_names(self._database, _SENT_NAMES)
+        keep_numbers = max(self._inbound_seconds, _NUMBERS_KEPT)
+        while await forget_heard(self._database, self._inbound_seconds, keep_numbers, _BATCH) == _BATCH:
+            pass
         await self._prune_minutes()
         return wait
 

@@ -60,6 +60,10 @@ class SchedulerSettings(
     idempotency_retention: Duration = Field(
         timedelta(hours=48), description="Answers to requests with an Idempotency-Key are kept so long"
     )
+    inbound_retention: Duration = Field(
+        timedelta(days=30),
+        description="So long people stay with the account they wrote to last, and an answer to it goes through that account",
+    )
     history_retention: Duration = Field(
         timedelta(0), description="Months of messages that ended longer ago are deleted; 0: kept for ever"
     )
@@ -68,6 +72,8 @@ class SchedulerSettings(
     def _times_fit(self) -> SchedulerSettings:
         if self.dispatcher_dead_after < timedelta(seconds=10):
             raise ValueError("DISPATCHER_DEAD_AFTER: 10s is the least, since a dispatcher speaks every 5s")
+        if self.inbound_retention < timedelta(days=1):
+            raise ValueError("INBOUND_RETENTION: at least 24h is wanted")
         least = max(self.whatsapp_text_timeout, self.whatsapp_media_timeout) + _HAND_SLACK
         if self.stuck_message_timeout < least:
             raise ValueError(

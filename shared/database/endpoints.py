@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.database.connection import Database, load_statements
+from shared.database.postponing import wake_held
 
 _SQL = load_statements("endpoints")
 
@@ -58,3 +59,11 @@ async def suspend_endpoint(database: Database, endpoint: str, reason: str) -> No
 async def resume_endpoint(database: Database, endpoint: str) -> None:
     """The scheduler puts it on trial as soon as its account says that it can send. Raises DatabaseUnavailable."""
     await database.execute(_SQL["resume"], endpoint)
+
+
+async def release_hold(database: Database, endpoint: str) -> bool:
+    """Lets the endpoint write to new contacts again, and has what waits for that looked at now; answers whether it was held.
+    May be repeated. Raises DatabaseUnavailable."""
+    held = bool(await database.fetchval(_SQL["release_hold"], endpoint))
+    await wake_held(database)
+    return held

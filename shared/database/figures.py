@@ -66,7 +66,8 @@ class DatabaseFigures:
     """``under_way``: attempts begun and without a verdict, ``overdue`` of them past their deadline. ``sends``, ``retries``
     and ``checks``: messages that wait outside a campaign's chunk, up to COUNT_BOUND together. ``latency_ms``: of one small
     statement. ``went_back_at``: since when Postgres is known to have gone back in time, and nobody has confirmed it.
-    ``feedback``: where accounts stand that are, or once were, anything but normal."""
+    ``feedback``: where accounts stand that are, or once were, anything but normal. ``held``: accounts that get no new contacts,
+    until when. ``unresolved_optouts``: people who opted out under a hidden id whose number is not known, up to COUNT_BOUND."""
 
     epoch: int
     rebuilding: bool
@@ -84,6 +85,9 @@ class DatabaseFigures:
     latency_ms: float
     went_back_at: datetime | None = None
     feedback: dict[str, AccountStanding] = field(default_factory=dict)
+    held: dict[str, datetime] = field(default_factory=dict)
+    unresolved_optouts: int = 0
+    unresolved_since: datetime | None = None
 
     @property
     def bounded(self) -> bool:
@@ -101,6 +105,8 @@ async def database_figures(database: Database, campaigns: int) -> DatabaseFigure
         control = await connection.fetchrow(_SQL["control"], COUNT_BOUND)
         latency = time.perf_counter() - begun
         suspended = await connection.fetch(_SQL["suspended_endpoints"])
+        held = await connection.fetch(_SQL["held_endpoints"])
+        unresolved = await connection.fetchrow(_SQL["unresolved_optouts"], COUNT_BOUND)
         standings = await connection.fetch(_SQL["account_standings"])
         rows = await connection.fetch(_SQL["open_campaigns"], campaigns)
         statuses = await connection.fetch(_SQL["campaigns_by_status"], _CAMPAIGNS_BOUND)
@@ -128,6 +134,9 @@ async def database_figures(database: Database, campaigns: int) -> DatabaseFigure
             )
             for row in standings
         },
+        held={row["id"]: row["cold_held_until"] for row in held},
+        unresolved_optouts=unresolved["people"] if unresolved else 0,
+        unresolved_since=unresolved["since"] if unresolved else None,
     )
 
 

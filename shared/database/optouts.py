@@ -88,3 +88,18 @@ async def recipient_of(database: Database, whatsapp_id: str, endpoint: str) -> P
     '': any. Raises DatabaseUnavailable."""
     row = await database.fetchrow(_SQL["recipient_of"], whatsapp_id, endpoint)
     return None if row is None else Person(row["phone"], row["phone_key"])
+
+
+@dataclass(frozen=True, slots=True)
+class UnresolvedOptOut:
+    """Somebody opted out under a hidden id whose number is not known. ``endpoint`` '': nobody knows which account heard it."""
+
+    lid: str
+    endpoint: str
+    said_at: datetime
+
+
+async def unresolved_optouts(database: Database, limit: int) -> list[UnresolvedOptOut]:
+    """The oldest ones. Raises DatabaseUnavailable."""
+    rows = await database.fetch(_SQL["unresolved"], limit)
+    return [UnresolvedOptOut(row["lid"], row["endpoint"], row["said_at"]) for row in rows]

@@ -92,7 +92,7 @@ def numbers_named(event: Mapping[str, Any]) -> set[tuple[str, str]]:
     ourselves = _phone(_string(event.get("device_id")))
     if payload.get("is_from_me") is not True and ourselves and _phone(sender) != ourselves:
         pairs.append((chat, sender))
-    named = {(_hidden_id(_string(lid)), _phone(phone)) for lid, phone in pairs}
+    named = {(hidden_id(_string(lid)), _phone(phone)) for lid, phone in pairs}
     return {(lid, phone) for lid, phone in named if lid and phone}
 
 
@@ -100,7 +100,10 @@ def reporting_endpoint(event: Mapping[str, Any], endpoints: Iterable[Endpoint]) 
     """The id of the account that posted it, '' where none or several of the settings could be it."""
     # The slot's name, which is what the settings usually have; older versions give the account's own id alone.
     names = {name for name in (event.get("session_id"), event.get("device_id")) if isinstance(name, str) and name}
-    found = [endpoint.id for endpoint in endpoints if endpoint.device_id in names]
+    known = list(endpoints)
+    found = [endpoint.id for endpoint in known if endpoint.device_id in names]
+    # A sender that is asked without a device has one account alone; its events name it, the settings need not.
+    found = found or [endpoint.id for endpoint in known if not endpoint.device_id]
     return found[0] if len(found) == 1 else ""
 
 
@@ -146,7 +149,7 @@ def _written(kind: str, source: Mapping[str, Any]) -> InboundMessage | None:
     # In a chat of two the chat is the other one, also where the sender is given by its hidden id.
     phone = _phone(sender) or _phone(chat)
     given = (source.get("from_lid"), source.get("chat_lid"), sender, chat)
-    lid = next((one for one in map(_hidden_id, map(_string, given)) if one), "")
+    lid = next((one for one in map(hidden_id, map(_string, given)) if one), "")
     if chat.endswith(_NO_PERSONS) or not (sender or chat):
         return None
     # An old message that is changed is no new word.
@@ -164,7 +167,8 @@ def _phone(given: str) -> str:
     return match[1] + PERSON if match else ""
 
 
-def _hidden_id(given: str) -> str:
+def hidden_id(given: str) -> str:
+    """``<digits>@lid`` without a device of the person's; '' where it is none."""
     match = _HIDDEN_ID.fullmatch(given)
     return match[1] + "@lid" if match else ""
 

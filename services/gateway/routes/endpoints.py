@@ -18,8 +18,9 @@ from services.gateway.intake.bodies import read_json_object
 from services.gateway.intake.fields import checked
 from services.gateway.routes.parameters import not_found, written_time
 from services.gateway.routes.rate_profile import profile_in_force, publish, with_changes
-from services.gateway.shapes import SuspendRequest
+from services.gateway.shapes import ReleaseRequest, SuspendRequest
 from shared.database.endpoints import EndpointRow, endpoint_rows, resume_endpoint, suspend_endpoint
+from shared.database.endpoints import release_hold as end_hold
 from shared.database.rate_profile import update_endpoint
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import RateProfile
@@ -62,6 +63,16 @@ async def reset_breaker(request: web.Request) -> web.Response:
     changed = await readmit(request.app[QUEUE], endpoint, slots, "closed", at_once=True)
     log.warning("breaker reset", endpoint=endpoint, changed=changed, client=request.remote)
     return await _answer(request, endpoint, "The breaker is closed")
+
+
+async def release_hold(request: web.Request) -> web.Response:
+    endpoint = _named(request)
+    wish = checked(ReleaseRequest, await read_json_object(request))
+    held = await end_hold(request.app[DATABASE], endpoint)
+    log.warning(
+        "hold for new contacts released", endpoint=endpoint, held=held, reason=wish.reason, client=request.remote
+    )
+    return await _answer(request, endpoint, "It may write to new contacts again" if held else "It was not held")
 
 
 async def change_rate_profile(request: web.Request) -> web.Response:

@@ -11,3 +11,6 @@ select suspend_endpoint($1, $2)
 
 -- name: resume
 select resume_endpoint($1)
+
+-- name: release_hold
+select release_hold($1)

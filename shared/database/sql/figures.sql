@@ -25,6 +25,13 @@ cross join (
 select id, suspended_at, coalesce(suspend_reason, '') as reason, coalesce(suspended_by, 'operator') as by
 from endpoints where suspended_at is not null
 
+-- name: held_endpoints
+select id, cold_held_until from endpoints where cold_held_until > clock_timestamp()
+
+-- name: unresolved_optouts
+-- Counted up to $1.
+select count(*) as people, min(noted_at) as since from (select noted_at from unresolved_optouts where wish = 'out' limit $1) u
+
 -- name: account_standings
 select endpoint, state, since, coalesce(reason, '') as reason, until, slow_factor from account_feedback
 

@@ -25,3 +25,6 @@ select m.phone, m.phone_key
 from whatsapp_ids w join messages m on m.id = w.message
 where w.whatsapp_id = $1 and m.phone not like '%@g.us'
 order by w.endpoint <> $2 limit 1
+
+-- name: unresolved
+select lid, endpoint, said_at from unresolved_optouts where wish = 'out' order by noted_at, lid limit $1

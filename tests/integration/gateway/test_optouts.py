@@ -17,7 +17,7 @@ from shared.phone_key import phone_key
 from tests.integration.accepting import accept_message
 from tests.integration.database.beginning import begin, sent, write
 from tests.integration.gateway.conftest import Client, StartGateway, refused_fields, results
-from tests.integration.gateway.webhooks import SECRET, heard, text
+from tests.integration.gateway.webhooks import SECRET, ack, heard, text
 
 ANA, HIDDEN = "15550100001@s.whatsapp.net", "204800000000001@lid"
 # Brazil's ninth digit, Mexico's 1, Argentina's 9: two spellings of one person each.
@@ -202,3 +202,99 @@ async def test_events_in_any_order_leave_the_last_word(client: Client) -> None:
     assert await has_opted_out(client)
     await heard(client, text("start", ANA, timestamp="2026-09-01T10:20:04Z"))
     assert not await has_opted_out(client)
+
+
+# Under a hidden id.
+
+
+def hidden(word: str, **payload: Any) -> dict[str, Any]:
+    return text(word, HIDDEN, chat_id=HIDDEN, **payload)
+
+
+def naming(**payload: Any) -> dict[str, Any]:
+    """A receipt that names Ana by number and by hidden id."""
+    event = ack("3EB0", device="sales-1")
+    return event | {"payload": event["payload"] | {"chat_id": HIDDEN, "from": ANA, "from_lid": HIDDEN} | payload}
+
+
+async def unresolved(client: Client) -> list[str]:
+    page = await results(await client.get("/api/optouts"), shapes.OptOutList)
+    return [one["lid"] for one in page["unresolved"]]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        naming(),
+        naming(chat_id=ANA),
+        naming(from_lid=None),
+        naming(receipt_type="read"),
+        naming(from_lid=HIDDEN.replace("@", ":3@")),
+        text("hi", ANA, from_lid=HIDDEN),
+        text("hi", ANA, chat_lid=HIDDEN),
+        text("hi", ANA, chat_id=HIDDEN),
+        text("hi", HIDDEN, chat_id=ANA),
+        text("hi", ANA, chat_id="120363000000000001@g.us", from_lid=HIDDEN),
+        text("hi", "15550109999@s.whatsapp.net", is_from_me=True, chat_id=ANA, chat_lid=HIDDEN),
+        text("", ANA, from_lid=HIDDEN) | {"event": "message.reaction"},
+        text("", ANA, from_lid=HIDDEN) | {"event": "message.revoked"},
+    ],
+)
+async def test_a_hidden_number_is_known_from_every_event_that_names_both(client: Client, named: dict[str, Any]) -> None:
+    await heard(client, hidden("stop"))
+    assert await unresolved(client) == [HIDDEN]
+    assert not await has_opted_out(client)
+    for _ in range(2):
+        await heard(client, named)
+    assert await has_opted_out(client)
+    assert await unresolved(client) == []
+    await heard(client, hidden("start"))
+    assert not await has_opted_out(client)
+    await heard(client, hidden("stop"))
+    assert await has_opted_out(client)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        naming(receipt_type="read-self", **{"from": "15550109999@s.whatsapp.net"}, from_lid=None),
+        naming(receipt_type="read", **{"from": "15550109999@s.whatsapp.net"}, from_lid=None),
+        naming(**{"from": HIDDEN}),
+        text("hi", "15550109999@s.whatsapp.net", is_from_me=True, chat_id=HIDDEN),
+    ],
+)
+async def test_a_hidden_id_is_not_joined_with_our_own_number(client: Client, said: dict[str, Any]) -> None:
+    await heard(client, hidden("stop"))
+    await heard(client, said)
+    assert await unresolved(client) == [HIDDEN]
+    assert not await has_opted_out(client, "15550109999")
+
+
+async def test_the_last_word_under_a_hidden_id_counts_in_any_order(client: Client) -> None:
+    early, late = "2026-09-01T10:20:01Z", "2026-09-01T10:20:02Z"
+    await heard(client, hidden("start", timestamp=late))
+    await heard(client, hidden("stop", timestamp=early))
+    assert await unresolved(client) == []
+    await heard(client, naming())
+    assert not await has_opted_out(client)
+
+
+async def test_an_answer_under_a_hidden_id_tells_whose_it_is_from_then_on(client: Client) -> None:
+    await sent_to(client, "15550100001", "W1")
+    await heard(client, hidden("stop"))
+    await heard(client, hidden("who is this?", replied_to_id="W1"))
+    assert await has_opted_out(client)
+    assert await unresolved(client) == []
+
+
+async def test_a_caller_may_say_whose_hidden_id_it_is(client: Client) -> None:
+    await heard(client, hidden("stop"))
+    added = await put(client, "15550100001", lid=HIDDEN)
+    assert added["phone"] == ANA
+    assert await unresolved(client) == []
+    for wrong in ("nobody", ANA, "@lid", "2048@lid@lid", ""):
+        response = await client.put("/api/optouts/15550100002", json={"lid": wrong})
+        if wrong:
+            assert await refused_fields(response, 400) == ["lid"]
+    await heard(client, hidden("start"))
+    assert await has_opted_out(client), "what a caller said only a caller takes back"

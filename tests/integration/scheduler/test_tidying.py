@@ -107,7 +107,7 @@ async def test_old_minutes_are_forgotten(stage: Stage) -> None:
     minute = await clock_ms(stage.queue) // 60_000
     key = stage.queue.keys.minutes
     await stage.queue.ask("HSET", key, f"{minute}:sent", 1, f"{minute - 119}:sent", 1, f"{minute - 121}:sent", 1)
-    await Retention(stage.queue, stage.database, 0, 2 * DAY).step()
+    await Retention(stage.queue, stage.database, 0, 2 * DAY, 30 * DAY).step()
     assert set(await stage.queue.ask("HKEYS", key)) == {f"{minute}:sent", f"{minute - 119}:sent"}
 
 
@@ -119,7 +119,7 @@ async def test_old_answers_are_forgotten(stage: Stage) -> None:
             key,
             age,
         )
-    await Retention(stage.queue, stage.database, 0, 2 * DAY).step()
+    await Retention(stage.queue, stage.database, 0, 2 * DAY, 30 * DAY).step()
     assert await stage.database.fetchval("select string_agg(key, ',') from idempotency_keys") == "new"
 
 
@@ -150,9 +150,11 @@ async def test_partitions_are_made_and_old_ones_dropped(stage: Stage) -> None:
     await stage.database.execute(f"drop table messages_{this_month}")
     await stage.database.execute(f"drop table attempts_{this_month}")
 
-    await Retention(stage.queue, stage.database, 0, 2 * DAY).step()
+    await Retention(stage.queue, stage.database, 0, 2 * DAY, 30 * DAY).step()
     assert {"2024_01", "2024_02", this_month} <= await months(stage)
-    await asyncio.gather(*(Retention(stage.queue, stage.database, 30 * DAY, 2 * DAY).step() for _ in range(2)))
+    await asyncio.gather(
+        *(Retention(stage.queue, stage.database, 30 * DAY, 2 * DAY, 30 * DAY).step() for _ in range(2))
+    )
     assert {"2024_02", this_month, "other"} <= await months(stage)
     assert "2024_01" not in await months(stage)
     assert await stage.database.fetchval("select array_agg(message) from whatsapp_ids") == [waits]
@@ -169,7 +171,7 @@ async def old_month(stage: Stage, month: str, following: str) -> None:
 async def test_a_month_in_use_stays_and_nobody_is_kept_waiting(stage: Stage) -> None:
     await old_month(stage, "2024_01", "2024-02-01")
     await old_month(stage, "2024_02", "2024-03-01")
-    retention = Retention(stage.queue, stage.database, 30 * DAY, 2 * DAY)
+    retention = Retention(stage.queue, stage.database, 30 * DAY, 2 * DAY, 30 * DAY)
     async with stage.database.transaction() as exporting:
         await exporting.fetchval("select count(*) from messages")
         # A wait that was given up leaves nobody in line behind it; and it is short, where the connection's would be 2 s.

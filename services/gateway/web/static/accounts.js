@@ -20,6 +20,8 @@ const SAYS = {
   misconfigured: "Refuses our login or device id",
 };
 
+const held = (account) => Boolean(account.held_until) && Date.parse(account.held_until) > Date.now();
+
 const ACTIONS = {
   suspend: { text: "Suspend", may: (account) => !account.suspended },
   resume: { text: "Resume", may: (account) => account.suspended },
@@ -27,18 +29,30 @@ const ACTIONS = {
     text: "Reset breaker",
     may: (account) => !account.suspended && account.circuit_breaker.state !== "closed",
   },
+  "release-hold": { text: "Release hold", may: held },
+};
+
+const REASONS = {
+  suspend: (label) => ({
+    title: `Suspend ${label}?`,
+    text: "No message begins through it until it is resumed. Its recipients go to the other accounts.",
+    yes: "Suspend it",
+    no: "Go on",
+    reason: "Why?",
+  }),
+  "release-hold": (label) => ({
+    title: `Let ${label} write to new contacts?`,
+    text: "WhatsApp refused it some. If it does so again, that counts against the account.",
+    yes: "Release the hold",
+    no: "Leave it",
+    reason: "Why?",
+  }),
 };
 
 async function act(name, card, label) {
   let body = null;
-  if (name === "suspend") {
-    const reason = await ask({
-      title: `Suspend ${label}?`,
-      text: "No message begins through it until it is resumed. Its recipients go to the other accounts.",
-      yes: "Suspend it",
-      no: "Go on",
-      reason: "Why?",
-    });
+  if (name in REASONS) {
+    const reason = await ask(REASONS[name](label));
     if (reason === null) return;
     body = JSON.stringify({ reason });
   }
@@ -109,6 +123,7 @@ function trouble(account) {
   if (account.silent_drop) return `${whole(account.undelivered)} of ${whole(account.undelivered_of)} messages were never acknowledged`;
   if (breaker.state !== "closed" && breaker.reason) return `${breaker.reason} · ${ago(breaker.since)}`;
   if (feedback.state === "slowed" || feedback.state === "trial") return `${feedback.reason} · ${ago(feedback.since)}`;
+  if (held(account)) return `Gets no new contacts for ${span((Date.parse(account.held_until) - Date.now()) / 1000)}; WhatsApp refused it some`;
   if (!account.last_error) return account.last_used ? `Last used ${ago(account.last_used)}` : "Not used yet";
   return `Last error ${ago(account.last_error_time)}: ${account.last_error}`;
 }

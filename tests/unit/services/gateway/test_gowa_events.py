@@ -120,7 +120,8 @@ def test_a_receipt_of_version_7_has_no_device() -> None:
         },
     }
     assert read_event(event) == ReceiptEvent(("3EB0",), Receipt.READ, GROUP)
-    assert reporting_endpoint(event, [Endpoint("a", "http://a", "")]) == ""
+    assert reporting_endpoint(event, [Endpoint("a", "http://a", "")]) == "a"
+    assert reporting_endpoint(event, [Endpoint("a", "http://a", ""), Endpoint("b", "http://b", "")]) == ""
 
 
 @pytest.mark.parametrize(
@@ -281,6 +282,10 @@ def test_the_account_is_known_by_its_slot_or_its_own_id() -> None:
     assert reporting_endpoint({"device_id": "15550109999@s.whatsapp.net"}, [one, two]) == "b"
     assert reporting_endpoint(ACK, [one, other]) == "", "two senders have a slot of this name"
     assert reporting_endpoint(ACK, []) == ""
+    # Named by nobody, since its sender has no other.
+    assert reporting_endpoint(ACK, [Endpoint("d", "http://three", "")]) == "d"
+    assert reporting_endpoint(ACK, [Endpoint("d", "http://three", ""), one]) == "a"
+    assert reporting_endpoint(ACK | {"session_id": "x"}, [Endpoint("d", "http://three", ""), one]) == "d"
     assert reporting_endpoint({"session_id": ["sales-1"]}, [one]) == ""
 
 
