@@ -9,6 +9,7 @@ import pytest
 from services.gateway import shapes
 from services.gateway.app_keys import ENDPOINTS, QUEUE
 from shared.database.connection import Database
+from shared.database.postponing import wait_for_contact
 from shared.endpoints.caps import Caps
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import RebuiltState, limit, published_profile, rebuild
@@ -121,6 +122,36 @@ async def test_caps_and_holds_are_shown(two: Client, store: Database) -> None:
     assert (found[other]["held_until"], found[other]["capped_until"]) == (None, None)
     await store.execute("update endpoints set cold_held_until = clock_timestamp()")
     assert (await shown(two))[endpoint]["held_until"] is None
+
+
+async def test_a_hold_for_new_contacts_is_released_with_a_reason(
+    two: Client, store: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint, other = known(two)
+    for one in (endpoint, other):
+        await store.execute(
+            "insert into endpoints (id, cold_held_until) values ($1, clock_timestamp() + interval '1 day')", one
+        )
+    message = await accept_message(store)
+    looked_at = await store.fetchval("select clock_timestamp()")
+    await wait_for_contact(store, message, 86_400, looked_at)
+    for body, fields in (({}, ["reason"]), ({"reason": " "}, ["reason"]), ({"reason": "x", "lane": "bulk"}, ["lane"])):
+        response = await two.post(f"/api/endpoints/{endpoint}/release-hold", json=body)
+        assert await refused_fields(response, 400) == fields
+    response = await two.post("/api/endpoints/nobody/release-hold", json={"reason": "x"})
+    assert response.status == 404
+    assert (await shown(two))[endpoint]["held_until"] is not None
+
+    path = f"/api/endpoints/{endpoint}/release-hold"
+    answer = await two.post(path, json={"reason": "WhatsApp lifted it"})
+    assert "may write to new contacts again" in (await answer.json())["message"]
+    found = await shown(two)
+    assert found[endpoint]["held_until"] is None
+    assert found[other]["held_until"] is not None
+    assert await store.fetchval("select due_at <= clock_timestamp() and enqueued_at is null from due") is True
+    assert "WhatsApp lifted it" in capsys.readouterr().out
+    answer = await two.post(path, json={"reason": "again"})
+    assert (await answer.json())["message"] == "It was not held"
 
 
 async def put_profile(client: Client, endpoint: str, **changes: Any) -> Any:
