@@ -29,6 +29,8 @@ OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
 _failed_logins = Counter("paceline_failed_logins_total", "Requests with a wrong login")
 CALLER = web.RequestKey("caller", str)
 _SEC_FETCH_SITE = istr("Sec-Fetch-Site")
+_FORWARDED_HOST = istr("X-Forwarded-Host")
+_FORWARDED_PORT = istr("X-Forwarded-Port")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -44,7 +46,7 @@ def caller_of(request: web.Request) -> str:
 
 def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
     """Answers whether a request carries the login of the settings, or none is asked for. Raises ApiError 429 where its
-    address has tried too many wrong ones; a right one is not looked at then either, or guessing would go on."""
+    address has tried too many different wrong ones; a right one is not looked at then either, or guessing would go on."""
     user = _digest(settings.dashboard_username)
     password = _digest(settings.dashboard_password.get_secret_value())
     pair = f"{settings.dashboard_username}:{settings.dashboard_password.get_secret_value()}"
@@ -59,7 +61,11 @@ def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
         if not header:
             return False
         address = client_address(request, trusted)
-        if wait := throttle.wait(address):
+        wait = throttle.wait(address)
+        if wait and throttle.knows(address, header):
+            # Tried before and wrong, which this answer does not tell anew.
+            return False
+        if wait:
             raise ApiError(
                 429,
                 "TOO_MANY_REQUESTS",
@@ -77,7 +83,7 @@ def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
         if right:
             request[CALLER] = settings.dashboard_username
         else:
-            throttle.failed(address)
+            throttle.failed(address, header)
             _failed_logins.inc()
         return right
 
@@ -138,7 +144,7 @@ def same_site(allowed_origins: Iterable[str] = ()) -> Middleware:
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Device-Id",
     "Access-Control-Max-Age": "600",
 }
 
@@ -153,7 +159,38 @@ def _cors(origin: str) -> dict[str, str]:
 
 
 def _is_foreign(request: web.Request, origin: str) -> bool:
-    if request.headers.get(_SEC_FETCH_SITE, "") in ("cross-site", "same-site"):
-        return True
-    # Behind an edge the Host header is the browser's.
-    return bool(origin) and (origin == "null" or urlsplit(origin).netloc != request.headers.get("Host", ""))
+    # What the browser itself says of the page goes before what can be compared: proxies change Host, no page can set this.
+    if site := request.headers.get(_SEC_FETCH_SITE):
+        return site not in ("same-origin", "none")
+    # Browsers leave it out where neither TLS nor loopback is between.
+    if not origin:
+        return False
+    page = _authority(origin)
+    return page is None or page not in _own_authorities(request, urlsplit(origin).scheme)
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def _authority(url: str) -> tuple[str, int | None] | None:
+    """Host and port of an address; the port of its scheme where none is written. None: it has no host, such as ``null``."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    return parts.hostname.rstrip("."), port or _DEFAULT_PORTS.get(parts.scheme)
+
+
+def _own_authorities(request: web.Request, scheme: str) -> set[tuple[str, int | None] | None]:
+    """Under which hosts and ports the browser may know us. Behind a proxy Host is the browser's, or the proxy's own word for
+    us and X-Forwarded-Host the browser's: a foreign page can set neither. The scheme is the page's, as ours is not told."""
+    headers = request.headers
+    hosts = [headers.get(hdrs.HOST, ""), *headers.get(_FORWARDED_HOST, "").split(",")]
+    found = {_authority(f"{scheme}://{host.strip()}") for host in hosts if host.strip()}
+    if (port := headers.get(_FORWARDED_PORT, "").strip()).isdecimal():
+        # Where Host comes through without the port that the browser uses.
+        found |= {(one[0], int(port)) for one in found if one is not None}
+    return found - {None}

@@ -7,6 +7,7 @@ import re
 import aiohttp
 import pytest
 
+from shared.runtime.login_throttle import FAILURES
 from tests.integration.gateway.conftest import Client, StartGateway
 
 OPEN = {"/health", "/ready", "/metrics"}
@@ -52,6 +53,32 @@ async def test_a_wrong_login(gateway: Client, authorization: str) -> None:
     assert response.status == 401
 
 
+async def test_a_job_with_an_old_password_locks_nobody_out(start_gateway: StartGateway) -> None:
+    client = await start_gateway()
+    old = {"Authorization": aiohttp.encode_basic_auth("tester", "of last year")}
+    for _ in range(3 * FAILURES):
+        assert (await client.get("/api/rate-profile", headers=old)).status == 401
+    assert (await client.get("/api/rate-profile")).status == 200
+    for number in range(FAILURES):
+        guess = {"Authorization": aiohttp.encode_basic_auth("tester", f"guess {number}")}
+        await client.get("/api/rate-profile", headers=guess)
+    assert (await client.get("/api/rate-profile")).status == 429, "a right one would be a guess that was answered"
+    assert (await client.get("/api/rate-profile", headers=old)).status == 401, "which it has been told before"
+
+
+async def test_clients_behind_a_proxy_that_writes_ports_are_many(start_gateway: StartGateway) -> None:
+    client = await start_gateway()
+    for number in range(FAILURES + 1):
+        headers = {
+            "Authorization": aiohttp.encode_basic_auth("tester", f"guess {number}"),
+            "X-Forwarded-For": f"203.0.113.9:{5000 + number}",
+        }
+        guessed = await client.get("/api/rate-profile", headers=headers)
+    assert guessed.status == 429
+    other = {"X-Forwarded-For": "203.0.113.10:5678"}
+    assert (await client.get("/api/rate-profile", headers=other)).status == 200
+
+
 async def test_without_auth_nobody_is_asked(start_gateway: StartGateway) -> None:
     client = await start_gateway(login=False, enable_auth="false")
     assert (await client.post("/api/send/message", json=TEXT)).status == 202
@@ -64,6 +91,14 @@ async def test_without_auth_nobody_is_asked(start_gateway: StartGateway) -> None
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site", "Origin": "https://other.example.com"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "https://paceline.example", "Host": "paceline.example"},
+        {"Sec-Fetch-Site": "anything new"},
+        {"Origin": "https://paceline.example:8443", "Host": "paceline.example"},
+        {"Origin": "http://paceline.example", "Host": "paceline.example:443"},
+        {"Origin": "https://paceline.example.evil.example", "Host": "paceline.example"},
+        {"Origin": "https://paceline.example@evil.example", "Host": "paceline.example"},
+        {"Origin": "https://evil.example", "Host": "gateway:8080", "X-Forwarded-Host": "paceline.example"},
+        {"Origin": "https://evil.example:99999", "Host": "evil.example:99999"},
     ],
 )
 @pytest.mark.usefixtures("nothing_is_queued")
@@ -74,9 +109,30 @@ async def test_a_foreign_page_changes_nothing(gateway: Client, headers: dict[str
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
-async def test_our_own_page_may(client: Client) -> None:
-    own = {"Origin": f"http://{client.host}:{client.port}", "Sec-Fetch-Site": "same-origin"}
-    assert (await client.post("/api/send/message", data=TEXT, headers=own)).status == 202
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://@own@", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://@own@"},
+        # A proxy that asks by its own name for us.
+        {"Origin": "https://paceline.example", "Host": "gateway:8080", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://paceline.example", "Sec-Fetch-Site": "none"},
+        {"Origin": "http://paceline.example", "Host": "gateway:8080", "X-Forwarded-Host": "paceline.example"},
+        {"Origin": "http://paceline.example", "X-Forwarded-Host": "inner.example, PACELINE.example:80"},
+        {"Origin": "http://paceline.example:8081", "Host": "paceline.example", "X-Forwarded-Port": "8081"},
+        # A port that goes without saying.
+        {"Origin": "https://paceline.example", "Host": "paceline.example:443"},
+        {"Origin": "https://paceline.example:443", "Host": "paceline.example"},
+        {"Origin": "http://paceline.example", "Host": "paceline.example:80"},
+        {"Origin": "http://paceline.example", "Host": "Paceline.Example."},
+        {"Origin": "http://[::1]:8081", "Host": "[::1]:8081"},
+        {},
+    ],
+)
+async def test_our_own_page_may(gateway: Client, headers: dict[str, str]) -> None:
+    own = {name: value.replace("@own@", f"{gateway.host}:{gateway.port}") for name, value in headers.items()}
+    # Nothing is wrong with the request but what is asked for.
+    assert (await gateway.post("/api/send/message", data={"phone": "12"}, headers=own)).status == 400
 
 
 async def test_an_allowed_origin_may_and_is_told_so(start_gateway: StartGateway) -> None:
@@ -94,7 +150,8 @@ async def test_an_allowed_origin_may_and_is_told_so(start_gateway: StartGateway)
     )
     assert preflight.status == 204
     assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
-    assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+    for name in ("Authorization", "Content-Type", "Idempotency-Key", "X-Device-Id"):
+        assert name in preflight.headers["Access-Control-Allow-Headers"]
 
 
 async def test_without_cors_no_origin_is_allowed(start_gateway: StartGateway) -> None:
