@@ -528,7 +528,10 @@ class UnknownSettings(Settings):
 
 
 class ListenSettings(Settings):
-    api_host: str = Field("127.0.0.1", description="Address on which a service listens")
+    api_host: str = Field(
+        "127.0.0.1",
+        description="Address on which a service listens; 0.0.0.0: all of IPv4, :: or *: all of IPv4 and IPv6",
+    )
     enable_auth: bool = Field(True, description="Ask for a login; off only where nobody else can reach the port")
     dashboard_username: str = Field("admin", description="User of API and dashboard")
     dashboard_password: SecretStr = Field(

@@ -7,6 +7,7 @@ clients that connected all the time saw that in a measurement, and none of them 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 _BACKLOG = 1024
+_NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class ListeningPort:
@@ -27,7 +29,12 @@ class ListeningPort:
     async def open(self, host: str, port: int) -> None:
         """Listens on every address of ``host``. Raises OSError."""
         for family, address in await _addresses(host, port):
-            self._sockets.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+            try:
+                self._sockets.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+            except OSError as error:
+                # A machine without IPv6 has no address of it to listen on; its IPv4 ones are everywhere then.
+                if not (self._sockets and host in _EVERYWHERE and error.errno in _NO_SUCH_FAMILY):
+                    raise
         for listening in self._sockets:
             site = web.SockSite(self._runner, listening, backlog=_BACKLOG)
             await site.start()
@@ -46,9 +53,13 @@ class ListeningPort:
             await loop.connect_accepted_socket(self._runner.server, connection)
 
 
+_EVERYWHERE = frozenset({"", "*", "::"})
+"""``::`` on a socket would keep IPv4 out, or have its clients look like IPv6 ones; so it has one socket for each, as ``*``."""
+
+
 async def _addresses(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     found = await asyncio.get_running_loop().getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        None if host in _EVERYWHERE else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     # Each once: a host may be listed twice in /etc/hosts.
     return list(dict.fromkeys((family, address) for family, *_, address in found))
