@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 
 from shared.errors import StoreUnavailable
 from shared.runtime.response_headers import JsonResponse
+from shared.runtime.strict_json import NotJson, parse_json
 
 log = structlog.get_logger()
 
@@ -28,13 +29,14 @@ _CODES = {
     409: "CONFLICT",
     413: "PAYLOAD_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
+    417: "EXPECTATION_FAILED",
     429: "TOO_MANY_REQUESTS",
 }
 RETRY_AFTER = 5  # seconds; long enough for a failover to be noticed, short enough for a caller to wait
 
 
 class ApiError(Exception):
-    """An answer of 4xx or 5xx. ``errors`` are (field, reason) pairs."""
+    """An answer of 4xx or 5xx. ``errors`` are (field, reason) pairs, ``results`` what stands beside them."""
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class ApiError(Exception):
         message: str,
         errors: Sequence[tuple[str, str]] = (),
         headers: dict[str, str] | None = None,
+        results: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -50,6 +53,7 @@ class ApiError(Exception):
         self.message = message
         self.errors = list(errors)
         self.headers = headers or {}
+        self.results = results or {}
 
 
 class InvalidInput(ApiError):
@@ -75,8 +79,16 @@ def success(
 
 
 def error_answer(error: ApiError) -> web.Response:
-    results = {"errors": [{"field": name, "reason": reason} for name, reason in error.errors]} if error.errors else None
-    return answer(error.status, error.code, error.message, results, error.headers)
+    results = dict(error.results)
+    if error.errors:
+        results["errors"] = [{"field": name, "reason": reason} for name, reason in error.errors]
+    return answer(error.status, error.code, error.message, results or None, error.headers)
+
+
+def http_error_answer(error: web.HTTPException) -> web.Response:
+    """An error of aiohttp's own, without its text, which may quote the request."""
+    headers = {name: error.headers[name] for name in ("Allow", "WWW-Authenticate") if name in error.headers}
+    return answer(error.status, _CODES.get(error.status, "ERROR"), error.reason, headers=headers)
 
 
 @web.middleware
@@ -97,8 +109,10 @@ async def envelope_errors(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        headers = {name: error.headers[name] for name in ("Allow", "WWW-Authenticate") if name in error.headers}
-        return answer(error.status, _CODES.get(error.status, "ERROR"), error.reason, headers=headers)
+        return http_error_answer(error)
+    except web.RequestPayloadError:
+        # Not raised further: its text is a piece of the body.
+        return error_answer(InvalidInput(("body", "its chunks or its length are not as HTTP wants them")))
     except ConnectionResetError:
         # Nobody is there to read this. Raised further it would be logged with a trace, as if it were an error of ours.
         return answer(400, "CONNECTION_LOST", "the connection was lost before the request was complete")
@@ -114,8 +128,8 @@ def _route_name(request: web.Request) -> str:
 
 
 def read_json(body: bytes) -> Any:
-    """Parses JSON strictly (no NaN, UTF-8 only, bounded depth). Raises InvalidInput naming the body."""
+    """Parses JSON as ``strict_json`` says. Raises InvalidInput naming the body."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(("body", f"it is not valid JSON: {error}"[:200])) from None
+        return parse_json(body)
+    except NotJson as error:
+        raise InvalidInput(("body", str(error)[:200])) from None

@@ -27,6 +27,7 @@ from shared.observability.logs import configure_logs
 from shared.observability.metrics import metrics_handler
 from shared.runtime.background_loop import BackgroundLoop
 from shared.runtime.listening import ListeningPort
+from shared.runtime.malformed_requests import LIMITS, Runner
 from shared.runtime.readiness import Readiness, ReadyCheck
 from shared.runtime.response_headers import add_security_headers
 from shared.runtime.silent_clients import SilentClients
@@ -70,7 +71,9 @@ def new_application(
     """An application with the routes of every service; ``health`` False leaves GET /health to the caller. ``drain``:
     seconds for which it goes on answering at a stop. ``outlives_stores``: see ``Readiness``."""
     silent_clients = SilentClients()
-    app = web.Application(middlewares=(silent_clients.asked, *middlewares), client_max_size=client_max_size)
+    app = web.Application(
+        middlewares=(silent_clients.asked, *middlewares), client_max_size=client_max_size, handler_args=LIMITS
+    )
     app[SILENT_CLIENTS] = silent_clients
     app[SERVICE_NAME] = name
     app[READINESS] = Readiness(outlives_stores)
@@ -135,9 +138,7 @@ async def _serve(name: str, settings: S, build: Callable[[S], web.Application], 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_by, number)
     app = build(settings)
-    runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=seconds(settings.shutdown_grace)
-    )
+    runner = Runner(app, access_log=None, handle_signals=False, shutdown_timeout=seconds(settings.shutdown_grace))
     await runner.setup()
     listening = ListeningPort(runner)
     try:
