@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from services.gateway import shapes
+from services.gateway.intake.account_choice import DEVICE_HEADER, DEVICE_QUERY
 from services.gateway.intake.idempotency import HEADER, MAX_KEY
 from services.gateway.routes import campaigns, endpoints, gowa_webhook, messages, optouts, rate_profile, stopping
 from services.gateway.routes.sending import send
@@ -65,6 +66,15 @@ _KEY = Parameter(
     place="header",
     longest=MAX_KEY,
 )
+_DEVICES = (
+    Parameter(
+        DEVICE_HEADER,
+        "Send through this account only, as a client of the sender says it: its device id there, in URL encoding. Goes "
+        "before `device_id`; the same as `endpoint` in the body. Another account there is refused",
+        place="header",
+    ),
+    Parameter(DEVICE_QUERY, "The same as X-Device-Id"),
+)
 _ACCEPTED: tuple[type[shapes.Answer], ...] = (shapes.AcceptedMessage, shapes.AcceptedCampaign)
 
 
@@ -76,9 +86,9 @@ def _send(kind: Kind, summary: str, plain: type[shapes.Request], uploaded: type[
         "Sending",
         send(kind),
         {202: _ACCEPTED},
-        errors=(400, 403, 409, 413, 415, 422) if kind is Kind.MESSAGE else (400, 403, 409, 413, 415, 422, 507),
+        errors=(400, 403, 404, 409, 413, 415, 422, *(() if kind is Kind.MESSAGE else (507,))),
         bodies={JSON: plain, MULTIPART: uploaded, FORM: plain},
-        parameters=(_KEY,),
+        parameters=(_KEY, *_DEVICES),
     )
 
 

@@ -54,7 +54,8 @@ class SendFields(Request):
     )
     reference: ShortText | None = Field(None, description="A text of yours, given back in every answer")
     endpoint: ShortText | None = Field(
-        None, description="Send through this account only: its id, its label or its base URL"
+        None,
+        description="Send through this account only: its id, its label, its base URL or its device id at the sender",
     )
     on_unknown: Literal["hold", "resend"] | None = Field(
         None,
@@ -232,6 +233,7 @@ class FieldError(Answer):
 
 class Errors(Answer):
     errors: list[FieldError]
+    device_id: str | None = Field(None, description="With DEVICE_NOT_FOUND: the device that was asked for")
 
 
 class Refused(Answer):

@@ -8,6 +8,7 @@ within BODY_TIMEOUT. A compressed body is refused before any of it is read, sinc
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,18 +16,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, ClientPayloadError, hdrs, web
+from aiohttp import BodyPartReader, ClientPayloadError, MultipartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from services.gateway.intake.charsets import FORM_CHARSET, UTF_8, decoded, known_charset
+from services.gateway.intake.form_fields import fields_of, plain_name
 from services.gateway.intake.uploads import Upload, receive_upload, too_large
 from shared.messages import Kind
 from shared.runtime.envelope import ApiError, InvalidInput, read_json
+from shared.runtime.strict_json import repeated_key
 
 _PARSED_ON_THE_LOOP = 100_000  # bytes; about 1 ms
 _JSON = "application/json"
 _MAX_PARTS = 10_000
+_LONGEST_PART_HEADER = 8190  # bytes
+_MOST_PART_HEADERS = 128
 _PART_READ_SIZE = 64 * 1024
+_CHARSET_FIELD = re.compile(rb"(?:^|&)_charset_=([^&]{1,40})")
 _PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
 
 BODY_SECONDS = web.AppKey("body_seconds", float)
@@ -110,7 +117,7 @@ async def _receive(request: web.Request, kind: Kind, limits: BodyLimits) -> Body
     if request.content_type == _JSON:
         return await json_body(await _read(request))
     if request.content_type == "application/x-www-form-urlencoded":
-        return Body(await _urlencoded(await _read(request)), form=True)
+        return Body(await _urlencoded(await _read(request), request.charset or ""), form=True)
     if request.content_type == "multipart/form-data":
         if (request.content_length or 0) > limits.fields + limits.upload:
             raise too_large("body" if kind is Kind.MESSAGE else kind.value, limits.upload or limits.fields)
@@ -143,26 +150,44 @@ async def read_json_object(request: web.Request, required: bool = False) -> dict
 async def _parsed_object(raw: bytes) -> dict[str, Any]:
     if not raw:
         return {}
-    parsed = read_json(raw) if len(raw) <= _PARSED_ON_THE_LOOP else await asyncio.to_thread(read_json, raw)
+    return _json_object(raw) if len(raw) <= _PARSED_ON_THE_LOOP else await asyncio.to_thread(_json_object, raw)
+
+
+def _json_object(raw: bytes) -> dict[str, Any]:
+    parsed = read_json(raw)
     if not isinstance(parsed, dict):
         raise InvalidInput(("body", "a JSON object is wanted"))
+    if (key := repeated_key(raw, parsed)) is not None:
+        # The last one would count, and a recipient might be among the others.
+        raise InvalidInput((key[:100], "it is given more than once"))
     return parsed
 
 
-async def _urlencoded(raw: bytes) -> dict[str, list[str]]:
-    def parse() -> list[tuple[str, str]]:
-        return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARTS)
+async def _urlencoded(raw: bytes, charset: str) -> dict[str, list[str]]:
+    def parse() -> dict[str, list[str]]:
+        said = charset or _charset_in(raw)
+        name = known_charset(said, "body" if charset else FORM_CHARSET)
+        pairs = parse_qsl(
+            decoded(raw, said, "body"),
+            keep_blank_values=True,
+            encoding=name,
+            errors="strict",
+            max_num_fields=_MAX_PARTS,
+        )
+        return fields_of((field, text) for field, text in pairs if field != FORM_CHARSET)
 
     try:
-        pairs = parse() if len(raw) <= _PARSED_ON_THE_LOOP else await asyncio.to_thread(parse)
-    except UnicodeDecodeError:
-        raise InvalidInput(("body", "it is not UTF-8")) from None
+        return parse() if len(raw) <= _PARSED_ON_THE_LOOP else await asyncio.to_thread(parse)
+    except UnicodeError:
+        raise InvalidInput(("body", f"it is not {charset[:40] or 'UTF-8'}")) from None
     except ValueError:
         raise InvalidInput(("body", f"more than {_MAX_PARTS} fields")) from None
-    fields: dict[str, list[str]] = {}
-    for name, value in pairs:
-        fields.setdefault(name.removesuffix("[]"), []).append(value)
-    return fields
+
+
+def _charset_in(raw: bytes) -> str:
+    """What a form says of itself in its field ``_charset_``; '' where it has none."""
+    found = _CHARSET_FIELD.search(raw)
+    return found[1].decode("ascii", "replace") if found else ""
 
 
 async def _multipart(request: web.Request, kind: Kind, limits: BodyLimits) -> Body:
@@ -185,14 +210,18 @@ async def _multipart(request: web.Request, kind: Kind, limits: BodyLimits) -> Bo
 async def _read_parts(request: web.Request, body: Body, kind: Kind, limits: BodyLimits) -> None:
     left = limits.fields
     parts = 0
-    reader = await request.multipart()
+    pairs: list[tuple[str, str]] = []
+    charset = UTF_8
+    reader = _Parts(
+        request.headers, request.content, max_field_size=_LONGEST_PART_HEADER, max_headers=_MOST_PART_HEADERS
+    )
     while (part := await reader.next()) is not None:
         parts += 1
         if parts > _MAX_PARTS:
             raise InvalidInput(("body", f"more than {_MAX_PARTS} parts; give many phones as one comma list"))
         if not isinstance(part, BodyPartReader) or not part.name:
             raise InvalidInput(("body", "each part must be a field with a name"))
-        name = part.name.removesuffix("[]")
+        name = plain_name(part.name)
         if part.headers.get("Content-Encoding") or (
             part.headers.get("Content-Transfer-Encoding", "").strip().lower() not in _PLAIN_ENCODINGS
         ):
@@ -206,10 +235,28 @@ async def _read_parts(request: web.Request, body: Body, kind: Kind, limits: Body
         else:
             raw = await _read_field(part, left, limits.fields)
             left -= len(raw)
-            try:
-                body.fields.setdefault(name, []).append(raw.decode())
-            except UnicodeDecodeError:
-                raise InvalidInput((name, "it is not UTF-8")) from None
+            text = decoded(raw, part.get_charset(charset), name)
+            if name == FORM_CHARSET:
+                charset = text
+            else:
+                pairs.append((part.name, text))
+    body.fields = fields_of(pairs)
+
+
+class _Parts(MultipartReader):
+    """Hands out a part named ``_charset_`` as any other: aiohttp reads it by itself and misses the boundary behind it."""
+
+    async def next(self) -> MultipartReader | BodyPartReader | None:
+        if self._at_eof:
+            return None
+        await self._maybe_release_last_part()
+        if self._at_bof:
+            await self._read_until_first_boundary()
+            self._at_bof = False
+        else:
+            await self._read_boundary()
+        self._last_part = None if self._at_eof else await self.fetch_next_part()
+        return self._last_part
 
 
 async def _read_field(part: BodyPartReader, left: int, limit: int) -> bytes:

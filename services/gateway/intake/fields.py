@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 
+from services.gateway.intake.account_choice import accounts_named, several
 from services.gateway.intake.phones import PhoneRefused, normal_mention, shown, split_list
 from services.gateway.shapes import FIELDS_OF, OPTIONS
 from shared.endpoints.identity import Endpoint
@@ -25,6 +26,8 @@ _LISTS = frozenset({"mentions", "phone"})
 _TEXTS = frozenset({"message", "caption"})
 _ERRORS_SHOWN = 100
 _LATEST_SEND = timedelta(days=366)
+_JUST_NOW = timedelta(seconds=60)
+"""A send for a moment this long ago is one for now: the request was on its way, or its clock is slow."""
 _TRUE = frozenset({"true", "1", "on"})
 _FALSE = frozenset({"false", "0", "off"})
 
@@ -209,23 +212,25 @@ def _mentions(given: list[str], region: str) -> list[str]:
 
 
 def _chosen(given: str, endpoints: Iterable[Endpoint]) -> str:
-    wanted = given.strip()
-    found = {
-        endpoint.id
-        for endpoint in endpoints
-        if wanted in (endpoint.id, endpoint.label) or wanted.rstrip("/").lower() == endpoint.base_url.lower()
-    }
+    found = accounts_named(given, endpoints)
     if not found:
         raise InvalidInput(("endpoint", "there is no such account; see /api/endpoints/stats for their ids"))
     if len(found) > 1:
-        raise InvalidInput(("endpoint", f"several accounts have it: {', '.join(sorted(found))}; give the id of one"))
+        raise InvalidInput(("endpoint", several(found)))
     return found.pop()
 
 
 def _times(send_at: str | None, expires_at: str | None) -> tuple[datetime | None, datetime | None]:
+    now = datetime.now(UTC)
     sent = _moment("send_at", send_at) if send_at else None
     expired = _moment("expires_at", expires_at) if expires_at else None
-    if sent is not None and sent > datetime.now(UTC) + _LATEST_SEND:
+    if expired is not None and expired <= now:
+        raise InvalidInput(("expires_at", "it is in the past"))
+    if sent is not None and sent <= now:
+        if sent < now - _JUST_NOW:
+            raise InvalidInput(("send_at", f"it is more than {_JUST_NOW.seconds} seconds in the past"))
+        sent = None
+    if sent is not None and sent > now + _LATEST_SEND:
         raise InvalidInput(("send_at", f"it is more than {_LATEST_SEND.days} days ahead"))
     if sent is not None and expired is not None and expired <= sent:
         raise InvalidInput(("expires_at", "it must be after send_at"))
@@ -243,6 +248,4 @@ def _moment(field: str, text: str) -> datetime:
         moment = moment.astimezone(UTC)
     except OverflowError:
         raise InvalidInput((field, "it is out of range")) from None
-    if moment <= datetime.now(UTC):
-        raise InvalidInput((field, "it is in the past"))
     return moment

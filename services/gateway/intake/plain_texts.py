@@ -24,6 +24,8 @@ _decode = msgspec.json.Decoder(_PlainText).decode
 
 def read_plain_text(raw: bytes, region: str) -> tuple[str, Wish] | None:
     """The recipient and what is wanted; None: it is to be read in the general way."""
+    if raw.count(b'"phone"') > 1 or raw.count(b'"message"') > 1:
+        return None
     try:
         text = _decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from services.gateway.app_keys import ACCEPTANCE, ADDRESS_GUARD, DATABASE, ENDPOINTS, IDEMPOTENCY, SETTINGS
+from services.gateway.intake.account_choice import AskedAccount, asked_account, choose_account
 from services.gateway.intake.bodies import Body, BodyLimits, arrived_json, json_body, received
 from services.gateway.intake.fields import Wish, form_values, read_wish, take_phones
 from services.gateway.intake.idempotency import digest_of, key_of, keyed_answer
@@ -61,20 +62,24 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
 
     async def handler(request: web.Request) -> web.Response:
         key = key_of(request)
+        account = asked_account(request, request.app[ENDPOINTS])
         raw = arrived_json(request)
         if raw is not None:
-            region = request.app[SETTINGS].default_region
-            if kind is Kind.MESSAGE and key is None and (plain := read_plain_text(raw, region)) is not None:
+            short = kind is Kind.MESSAGE and key is None and account is None
+            if short and (plain := read_plain_text(raw, request.app[SETTINGS].default_region)) is not None:
                 return await _accept_message(request.app, kind, plain[0], plain[1], None, None)
-            return await _answer(request, kind, await json_body(raw), key)
+            return await _answer(request, kind, await json_body(raw), key, account)
         async with received(request, kind, _limits(kind, request.app[SETTINGS])) as body:
-            return await _answer(request, kind, body, key)
+            return await _answer(request, kind, body, key, account)
 
     return handler
 
 
-async def _answer(request: web.Request, kind: Kind, body: Body, key: CallerKey | None) -> web.Response:
+async def _answer(
+    request: web.Request, kind: Kind, body: Body, key: CallerKey | None, account: AskedAccount | None
+) -> web.Response:
     app = request.app
+    choose_account(body, account, app[ENDPOINTS])
     asked = await _take(body, app[SETTINGS])
     if key is None or asked.recipients is None or asked.values is None:
         return await _accept(request, app, kind, asked, body.upload, None)
