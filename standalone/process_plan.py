@@ -201,6 +201,7 @@ class Plan:
             "EDGE_BIND": self.settings.get("EDGE_HOST", HOST),
             "GATEWAY_ADDRESS": f"{HOST}:{self.ports.gateway}",
             "MONITOR_ADDRESS": f"{HOST}:{self.ports.monitor}",
+            **{name: self.settings[name] for name in ("EDGE_TRUSTED_PROXIES",) if name in self.settings},
             # Caddy keeps an id under the user's home otherwise.
             "XDG_CONFIG_HOME": str(self.directory / "caddy"),
             "XDG_DATA_HOME": str(self.directory / "caddy"),
@@ -213,7 +214,7 @@ class Plan:
             "--adapter",
             "caddyfile",
         ]
-        return Program("edge", command, environment, f"{self.address}/ready", StopTurn.EDGE, 15.0)
+        return Program("edge", command, environment, f"{self.address}/edge/ready", StopTurn.EDGE, 15.0)
 
     def _service(
         self,

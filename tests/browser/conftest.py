@@ -114,7 +114,7 @@ async def site(
         while True:
             assert edge.running, edge.log_tail()
             try:
-                async with session.get(f"{origin}/ready"):
+                async with session.get(f"{origin}/edge/ready"):
                     break
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.02)

@@ -24,6 +24,7 @@ OTHERS = {
     "EDGE_BIND": "deploy/Caddyfile",
     "GATEWAY_ADDRESS": "deploy/Caddyfile",
     "MONITOR_ADDRESS": "deploy/Caddyfile",
+    "EDGE_TRUSTED_PROXIES": "deploy/Caddyfile",
     "EDGE_HOST": "where the edge can be reached, read by compose and by python -m standalone",
     "EDGE_PORT": "where the edge can be reached, read by compose and by python -m standalone",
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from standalone.child_process import ChildProcess
 from standalone.ports import free_ports
@@ -62,6 +63,8 @@ async def origin(tmp_path: Path) -> AsyncIterator[str]:
                 assert request.transport is not None
                 request.transport.close()
                 return short
+            if request.path == "/forwarded":
+                return web.Response(text=f"{request.headers['X-Forwarded-For']}|{request.headers['X-Forwarded-Host']}")
             if request.path == "/go-on":
                 go_on.set()
             return web.Response(text=f"{name} {request.path_qs} {request.headers['Host']}")
@@ -96,7 +99,9 @@ async def origin(tmp_path: Path) -> AsyncIterator[str]:
         ("/api/statistics/other", "monitor"),
         ("/api/endpoints/stats", "monitor"),
         ("/", "gateway"),
-        ("/ready", "gateway"),
+        ("/api/alerts/test", "monitor"),
+        ("/readyx", "gateway"),
+        ("/api/metrics", "gateway"),
         ("/health/x", "gateway"),
         ("/api/endpoints/abc/suspend", "gateway"),
         ("/api/send/message?phone=15550100", "gateway"),
@@ -107,6 +112,23 @@ async def test_each_path_reaches_its_service_under_any_name(origin: str, path: s
     for host in (origin, origin.replace("127.0.0.1", "localhost")):
         async with aiohttp.ClientSession() as session, session.get(host + path) as response:
             assert (await response.text()).startswith(f"{service} {path} ")
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/ready", "/metrics/", "/ready?x=1", "//metrics", "/%6Detrics", "/METRICS", "/docs/../metrics"]
+)
+async def test_what_is_for_the_inside_is_not_there(origin: str, path: str) -> None:
+    async with aiohttp.ClientSession() as session, session.get(URL(origin + path, encoded=True)) as response:
+        assert response.status == 404
+        assert (await response.json())["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "paceline.example"}])
+async def test_what_a_proxy_in_front_says_is_passed_on(origin: str, headers: dict[str, str]) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{origin}/forwarded", headers=headers) as response:
+        client, host = (await response.text()).split("|")
+    assert client == ", ".join([*([headers["X-Forwarded-For"]] if headers else []), "127.0.0.1"])
+    assert host == headers.get("X-Forwarded-Host", origin.removeprefix("http://"))
 
 
 async def test_each_event_passes_at_once(origin: str) -> None:
