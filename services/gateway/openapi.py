@@ -58,7 +58,8 @@ def openapi_document() -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/"}],
+        # From where the document lies, docs/openapi.yml: a proxy may have all of it below a path of its own.
+        "servers": [{"url": ".."}],
         "security": [{"basic": []}],
         "tags": [
             {"name": group}

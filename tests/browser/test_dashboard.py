@@ -288,7 +288,7 @@ async def test_pages_and_files_come_with_the_right_headers(site: Site) -> None:
                 assert "unsafe" not in page.headers["Content-Security-Policy"]
                 text = await page.text()
         assert not re.search(r"\sstyle=|\son\w+=|<script(?![^>]*src=)", text)
-        addresses = re.findall(r'"(/static/[^"]+)"', text)
+        addresses = [f"/{found}" for found in re.findall(r'"\./(static/[^"]+)"', text)]
         assert any(address.endswith(".js") for address in addresses)
         for address in addresses:
             async with session.get(site.origin + address, headers=login) as file:

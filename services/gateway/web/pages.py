@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import aiohttp_jinja2
@@ -33,6 +34,16 @@ _PAGE_HEADERS = {
 _DURATION_NAMES = {0: "Off", 86_400: "24 hours", 604_800: "7 days", 7_776_000: "90 days"}
 
 
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
+
+def _root(request: web.Request) -> str:
+    """What begins the page's addresses. They are relative to the page, so that a proxy may have it below a path and take that
+    off. X-Forwarded-Prefix, where it says that path, makes them right also at the path without a slash at its end."""
+    prefix = request.headers.get("X-Forwarded-Prefix", "").strip().rstrip("/")
+    return f"{prefix}/" if _PREFIX.fullmatch(prefix) else "./"
+
+
 def add_pages(app: web.Application, settings: GatewaySettings) -> None:
     """Adds ``/``, ``/dashboard`` and ``/static/…`` to the application."""
     files = StaticFiles(_HERE / "static")
@@ -50,7 +61,7 @@ def add_pages(app: web.Application, settings: GatewaySettings) -> None:
     }
 
     async def dashboard(request: web.Request) -> web.Response:
-        response = aiohttp_jinja2.render_template("dashboard.html", request, context)
+        response = aiohttp_jinja2.render_template("dashboard.html", request, context | {"root": _root(request)})
         response.headers.update(_PAGE_HEADERS)
         return response
 

@@ -1,6 +1,6 @@
 """Scripts, styles and the icon, read once at the start and served from memory.
 
-Their addresses hold a hash of all of them, ``/static/<version>/<name>``, so that a browser keeps them for good and still
+Their addresses hold a hash of all of them, ``static/<version>/<name>``, so that a browser keeps them for good and still
 gets new ones with the next version. Scripts import each other by relative addresses, which carry the version along.
 """
 
@@ -24,10 +24,10 @@ class StaticFiles:
         self.version = digest.hexdigest()[:12]
 
     def address(self, name: str) -> str:
-        """The address of a file. Raises KeyError when there is none of that name."""
+        """The address of a file, from where Paceline lies. Raises KeyError when there is none of that name."""
         if name not in self._files:
             raise KeyError(name)
-        return f"/static/{self.version}/{name}"
+        return f"static/{self.version}/{name}"
 
     async def handle(self, request: web.Request) -> web.Response:
         content = self._files.get(request.match_info["name"])

@@ -165,8 +165,29 @@ async def test_the_documentation_comes_from_here_alone(client: Client) -> None:
     assert page.status == 200
     text = await page.text()
     for address in re.findall(r'(?:src|href)="([^"]+)"', text):
-        assert address.startswith("/docs/")
-        assert (await client.get(address)).status == 200, address
+        assert address.startswith("docs/")
+        assert (await client.get(f"/{address}")).status == 200, address
     document = await client.get("/docs/openapi.yml")
     assert document.content_type == "application/yaml"
     assert (await document.text()).startswith('openapi: "3.1.0"')
+
+
+@pytest.mark.parametrize(
+    ("prefix", "root"),
+    [
+        ("/tools/paceline", "/tools/paceline/"),
+        ("/paceline/", "/paceline/"),
+        ("", "./"),
+        ("/", "./"),
+        ("//evil.example", "./"),
+        ("https://evil.example", "./"),
+        ("/a/..%2f", "./"),
+        ('/"><script>', "./"),
+        ("/a, /b", "./"),
+    ],
+)
+async def test_the_page_lies_where_its_proxy_says(gateway: Client, prefix: str, root: str) -> None:
+    text = await (await gateway.get("/", headers={"X-Forwarded-Prefix": prefix})).text()
+    assert f'<script type="module" src="{root}static/' in text
+    assert f'href="{root}docs"' in text
+    assert "evil" not in text

@@ -2,6 +2,7 @@
 
 import { showAlerts } from "./alerts.js";
 import { offerAccounts, showAccounts } from "./accounts.js";
+import { address } from "./api.js";
 import { Campaigns } from "./campaigns.js";
 import { MinuteChart, lastWholeMinute } from "./chart.js";
 import { startPace } from "./controls.js";
@@ -40,4 +41,4 @@ function tellState(state, last) {
   document.body.classList.toggle("is-stale", state !== "live");
 }
 
-new LiveFigures("/api/statistics/stream", show, tellState);
+new LiveFigures(address("/api/statistics/stream"), show, tellState);
