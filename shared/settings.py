@@ -8,9 +8,11 @@ field name in capitals. ``load`` raises SettingError, which names every wrong va
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import ssl
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -20,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import SettingError
 from shared.messages import OnUnknown
+from shared.setting_names import misspelt
 from shared.tls import FULL, ISSUER, NOTHING, client_context
 
 SHIPPED_PASSWORD = "admin"  # noqa: S105 - the default that must not leave the machine
@@ -361,12 +364,47 @@ class EndpointSettings(Settings):
                 raise ValueError(
                     f"{name}: '{url.split('@')[-1]}' is not an http(s) URL without login; put the login into WHATSAPP_AUTHS"
                 )
-        auths = self.auth_list()
-        if self.whatsapp_endpoints and auths and len(auths) != len(urls):
-            raise ValueError(f"WHATSAPP_AUTHS: {len(auths)} logins for {len(urls)} endpoints")
-        if self.whatsapp_device_ids and len(self.whatsapp_device_ids) != len(urls):
-            raise ValueError(f"WHATSAPP_DEVICE_IDS: {len(self.whatsapp_device_ids)} ids for {len(urls)} endpoints")
+        wrong = [*self._of_one_or_several(), *self._unequal(len(urls))] or self._twice(urls)
+        if wrong:
+            raise ValueError("\n".join(wrong))
         return self
+
+    def _of_one_or_several(self) -> Iterator[str]:
+        """One sender has its variables, several have theirs; half of either would be dropped silently."""
+        if self.whatsapp_endpoints and self.whatsapp_base_url:
+            yield "WHATSAPP_BASE_URL: WHATSAPP_ENDPOINTS is set too; name all accounts there, or one here"
+        if self.whatsapp_endpoints and self.whatsapp_auth.get_secret_value():
+            yield "WHATSAPP_AUTH: it is for WHATSAPP_BASE_URL; the logins of WHATSAPP_ENDPOINTS are WHATSAPP_AUTHS"
+        if not self.whatsapp_endpoints and self.whatsapp_auths.get_secret_value():
+            yield "WHATSAPP_AUTHS: it is for WHATSAPP_ENDPOINTS; the login of WHATSAPP_BASE_URL is WHATSAPP_AUTH"
+
+    def _unequal(self, accounts: int) -> Iterator[str]:
+        auths = self.auth_list()
+        if self.whatsapp_endpoints and auths and len(auths) != accounts:
+            yield f"WHATSAPP_AUTHS: {len(auths)} logins for {accounts} endpoints"
+        if self.whatsapp_device_ids and len(self.whatsapp_device_ids) != accounts:
+            yield f"WHATSAPP_DEVICE_IDS: {len(self.whatsapp_device_ids)} ids for {accounts} endpoints"
+
+    def _twice(self, urls: list[str]) -> list[str]:
+        """One account twice would have twice its pace, or be taken for one and have its second login dropped."""
+        accounts = [
+            (url.rstrip("/").lower(), device)
+            for url, device in zip(urls, self.whatsapp_device_ids or [""] * len(urls), strict=True)
+        ]
+        return [
+            f"WHATSAPP_ENDPOINTS: {url} is there {count} times with the device id '{device}'; WHATSAPP_DEVICE_IDS must tell "
+            "its accounts apart"
+            for (url, device), count in Counter(accounts).items()
+            if count > 1
+        ]
+
+    @field_validator("whatsapp_connect_timeout", "whatsapp_text_timeout", "whatsapp_media_timeout")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if not value:
+            # 0 would mean to wait for ever.
+            raise ValueError("it must be longer than 0")
+        return value
 
     def url_list(self) -> list[str]:
         return self.whatsapp_endpoints or [self.whatsapp_base_url]
@@ -431,6 +469,8 @@ class PacingSettings(Settings):
     def _two_times(cls, value: str) -> str:
         if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value):
             raise ValueError("two times of the day such as 21:00-08:00 are wanted")
+        if value and value[:5] == value[6:]:
+            raise ValueError("it begins when it ends, so nothing would be quiet; leave it empty for that")
         return value
 
     def quiet_minutes(self) -> tuple[int, int]:
@@ -549,6 +589,20 @@ class ListenSettings(Settings):
     )
     shutdown_grace: Duration = Field(timedelta(seconds=20), description="Time for requests in hand at a stop")
 
+    @field_validator("dashboard_username")
+    @classmethod
+    def _no_colon(cls, value: str) -> str:
+        if ":" in value:
+            raise ValueError("a login ends the user's name at its first ':', so it cannot have one")
+        return value
+
+    @field_validator("dashboard_realm")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("it stands in a header, so it cannot have line breaks or control characters")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
@@ -591,6 +645,19 @@ class RemoteMediaSettings(Settings):
         default=[], description="Hosts or networks (CIDR) allowed in such URLs though they are not public"
     )
 
+    @field_validator("remote_media_allow")
+    @classmethod
+    def _hosts_or_networks(cls, value: list[str]) -> list[str]:
+        for item in value:
+            try:
+                ipaddress.ip_network(item, strict=False)
+            except ValueError:
+                if not re.fullmatch(r"[^\s/:@?#]+", item) or re.fullmatch(r"[\d.]+", item):
+                    raise ValueError(
+                        f"'{item}' is neither a host's name without port nor a network such as 10.0.0.0/8"
+                    ) from None
+        return value
+
     @field_validator("remote_media")
     @classmethod
     def _known_way(cls, value: str) -> str:
@@ -613,10 +680,12 @@ S = TypeVar("S", bound=BaseSettings)
 
 def load(settings_class: type[S]) -> S:
     """The settings out of the environment. Raises SettingError with a line for each variable that is wrong."""
+    known = [name.upper() for name in settings_class.model_fields]
+    given = [name for name, value in os.environ.items() if value]
+    lines = [f"{name}: there is no such setting; {meant} is meant?" for name, meant in misspelt(given, known)]
     try:
-        return settings_class()
+        settings = settings_class()
     except ValidationError as error:
-        lines = []
         for problem in error.errors():
             text = str(problem["msg"]).removeprefix("Value error, ")
             if problem["type"] == "missing":
@@ -625,3 +694,6 @@ def load(settings_class: type[S]) -> S:
             name = "_".join(str(part) for part in problem["loc"]).upper()
             lines.append(f"{name}: {text}" if name else text)
         raise SettingError("\n".join(lines)) from None
+    if lines:
+        raise SettingError("\n".join(lines))
+    return settings

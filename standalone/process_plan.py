@@ -264,6 +264,9 @@ class Plan:
         environment.pop("REDIS_USERNAME", None)
         if self.simulation is not None:
             number = len(self.simulation.devices)
+            # Those of a real sender, which are not used here, do not go with several.
+            for name in ("WHATSAPP_BASE_URL", "WHATSAPP_AUTH"):
+                environment.pop(name, None)
             environment |= {
                 "WHATSAPP_ENDPOINTS": ",".join([self.simulator_address] * number),
                 "WHATSAPP_AUTHS": ",".join([self._simulator_login()] * number),

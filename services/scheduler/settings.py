@@ -58,7 +58,7 @@ class SchedulerSettings(
         timedelta(hours=24), description="Files of failed or unknown messages are kept so long for a retry"
     )
     idempotency_retention: Duration = Field(
-        timedelta(hours=48), description="Answers to requests with an Idempotency-Key are kept so long"
+        timedelta(hours=48), gt=timedelta(0), description="Answers to requests with an Idempotency-Key are kept so long"
     )
     inbound_retention: Duration = Field(
         timedelta(days=30),

@@ -17,7 +17,7 @@ from services.gateway.app_keys import DATABASE, DEFAULT_PROFILE, ENDPOINTS, QUEU
 from services.gateway.intake.bodies import read_json_object
 from services.gateway.intake.fields import checked
 from services.gateway.routes.parameters import not_found, written_time
-from services.gateway.routes.rate_profile import profile_in_force, publish, with_changes
+from services.gateway.routes.rate_profile import profile_in_force, publish, whole_quiet_hours, with_changes
 from services.gateway.shapes import ReleaseRequest, SuspendRequest
 from shared.database.endpoints import EndpointRow, endpoint_rows, resume_endpoint, suspend_endpoint
 from shared.database.endpoints import release_hold as end_hold
@@ -84,6 +84,7 @@ async def change_rate_profile(request: web.Request) -> web.Response:
         usual = with_changes(defaults, for_all)
         # A null gives the value back to the common profile; one that was never there is wrong all the same.
         with_changes(usual, {name: getattr(usual, name, value) for name, value in asked.items() if value is None})
+        whole_quiet_hours(asdict(usual) | before, asked)
         after = {name: value for name, value in (before | asked).items() if value is not None}
         with_changes(usual, after, slots)
         return after

@@ -37,6 +37,16 @@ def with_changes(defaults: RateProfile, changes: dict[str, Any], slots: int = 1)
     return changed
 
 
+def whole_quiet_hours(before: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Where it is never quiet yet, one end alone would count with midnight. Raises InvalidInput naming the other."""
+    ends = ("quiet_from", "quiet_until")
+    missing = [name for name in ends if asked.get(name) is None]
+    if len(missing) == 1 and before[ends[0]] == before[ends[1]]:
+        raise InvalidInput(
+            (missing[0], f"it is wanted together with {next(end for end in ends if end not in missing)}")
+        )
+
+
 def _must_fit(profile: RateProfile, slots: int) -> None:
     """Two messages of one account at a time would keep no pause between them. Raises InvalidInput."""
     if slots > 1 and profile.paced:
@@ -79,6 +89,7 @@ async def change_rate_profile(request: web.Request) -> web.Response:
     slots = request.app[SETTINGS].endpoint_concurrency
 
     def change(before: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
+        whole_quiet_hours(default_values | before, asked)
         after = before | {name: default_values.get(name) if value is None else value for name, value in asked.items()}
         usual = with_changes(defaults, after, slots)
         for endpoint, of_endpoint in published.get(ENDPOINTS, {}).items():

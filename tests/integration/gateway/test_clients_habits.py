@@ -1,4 +1,4 @@
-"""What clients of many makes send is read as they mean it: numbered lists, charsets of their own, half an emoji, slow clocks."""
+"""What clients of many makes send is read as they mean it: numbered lists, their own charsets, half an emoji, slow clocks."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.gateway import shapes
-from services.gateway.app_keys import DATABASE, QUEUE
+from services.gateway.app_keys import DATABASE, ENDPOINTS, QUEUE
 from services.gateway.routes.rate_profile import copy_loop
 from shared.database.connection import Database
 from shared.queue.upkeep import published_profile
@@ -204,6 +204,17 @@ async def test_the_pace_is_changed_and_taken_back(client: Client) -> None:
 async def test_a_wrong_pace_changes_nothing(gateway: Client, changes: dict[str, Any], field: str) -> None:
     assert await refused_fields(await gateway.put("/api/rate-profile", json=changes), 400) == [field]
     assert (await profile(gateway))["changes"] == {}
+
+
+@pytest.mark.parametrize("path", ["/api/rate-profile", "/api/endpoints/{endpoint}/rate-profile"])
+async def test_quiet_hours_have_two_ends(client: Client, path: str) -> None:
+    path = path.format(endpoint=next(iter(client.server.app[ENDPOINTS])))
+    assert await refused_fields(await client.put(path, json={"quiet_from": 1260}), 400) == ["quiet_until"]
+    assert await refused_fields(await client.put(path, json={"quiet_until": 480, "quiet_from": None}), 400) == [
+        "quiet_from"
+    ]
+    assert (await client.put(path, json={"quiet_from": 1260, "quiet_until": 480})).status == 200
+    assert (await client.put(path, json={"quiet_from": 1200})).status == 200, "the other end is there"
 
 
 async def test_a_copy_that_could_not_be_written_follows(client: Client, redis_server: EmbeddedValkey) -> None:

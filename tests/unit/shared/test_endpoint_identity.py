@@ -48,11 +48,6 @@ def test_an_id_is_short_and_stays() -> None:
     assert endpoint_id("http://gowa:3000", "a") != endpoint_id("http://gowa:3001", "a")
 
 
-def test_the_same_account_twice_is_one() -> None:
-    twice = EndpointSettings.model_validate({"whatsapp_endpoints": "http://gowa:3000,http://gowa:3000/"})
-    assert len(endpoints_of(twice)) == 1
-
-
 def test_a_single_sender() -> None:
     single = EndpointSettings.model_validate(
         {"whatsapp_base_url": "http://gowa:3000/", "whatsapp_auth": "user:pa:ss,1"}

@@ -8,6 +8,7 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from shared.errors import SettingError
+from shared.setting_names import misspelt
 from shared.settings import (
     BreakerSettings,
     DatabaseSettings,
@@ -16,11 +17,13 @@ from shared.settings import (
     LogSettings,
     PacingSettings,
     RedisSettings,
+    RemoteMediaSettings,
     UnknownSettings,
     is_loopback,
     load,
     milliseconds,
 )
+from standalone.settings_pages import SERVICES
 
 ONE_SENDER = {"WHATSAPP_ENDPOINTS": "http://one:3000"}
 TWO_SENDERS = {"WHATSAPP_ENDPOINTS": "http://one:3000,http://two:3000"}
@@ -37,6 +40,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         LogSettings,
         PacingSettings,
         RedisSettings,
+        RemoteMediaSettings,
         UnknownSettings,
     ):
         for name in settings.model_fields:
@@ -98,6 +102,20 @@ def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
         (BreakerSettings, "CIRCUIT_BREAKER_OPEN_TIMEOUT", "2 minutes"),
         (UnknownSettings, "ON_UNKNOWN_BULK", "guess"),
         (ListenSettings, "SHUTDOWN_GRACE", "x"),
+        (ListenSettings, "DASHBOARD_USERNAME", "ad:min"),
+        (ListenSettings, "DASHBOARD_REALM", "Pace\nline"),
+        (ListenSettings, "TRUSTED_PROXIES", "10.0.0.1/8"),
+        (EndpointSettings, "WHATSAPP_CONNECT_TIMEOUT", "0"),
+        (EndpointSettings, "WHATSAPP_TEXT_TIMEOUT", "0"),
+        (EndpointSettings, "WHATSAPP_MEDIA_TIMEOUT", "0s"),
+        (PacingSettings, "QUIET_HOURS", "21:00"),
+        (PacingSettings, "QUIET_HOURS", "21:00-"),
+        (PacingSettings, "QUIET_HOURS", "21:00-21:00"),
+        (RemoteMediaSettings, "REMOTE_MEDIA_ALLOW", "http://files.internal"),
+        (RemoteMediaSettings, "REMOTE_MEDIA_ALLOW", "files.internal:8080"),
+        (RemoteMediaSettings, "REMOTE_MEDIA_ALLOW", "10.0.0.0/33"),
+        (RemoteMediaSettings, "REMOTE_MEDIA_ALLOW", "10.0.0"),
+        (RemoteMediaSettings, "REMOTE_MEDIA_ALLOW", "10.0.0.0/8,"),
     ],
 )
 def test_a_wrong_value_names_its_variable(
@@ -190,13 +208,50 @@ class TestSenders:
                 "WHATSAPP_ENDPOINTS": "http://one:3000, https://two.example/gowa",
                 "WHATSAPP_AUTHS": "a:b, Bearer c",
                 "WHATSAPP_DEVICE_IDS": "first,",
-                "WHATSAPP_BASE_URL": "http://ignored:3000",
             },
         )
         settings = load(EndpointSettings)
         assert settings.url_list() == ["http://one:3000", "https://two.example/gowa"]
         assert settings.auth_list() == ["a:b", "Bearer c"]
         assert settings.whatsapp_device_ids == ["first", ""]
+
+    @pytest.mark.parametrize(
+        ("given", "named"),
+        [
+            (TWO_SENDERS | {"WHATSAPP_AUTH": "user:hunter2"}, ["WHATSAPP_AUTH"]),
+            (TWO_SENDERS | {"WHATSAPP_BASE_URL": "http://three:3000"}, ["WHATSAPP_BASE_URL"]),
+            (
+                TWO_SENDERS | {"WHATSAPP_BASE_URL": "http://x", "WHATSAPP_AUTH": "a:b"},
+                ["WHATSAPP_BASE_URL", "WHATSAPP_AUTH"],
+            ),
+            ({"WHATSAPP_BASE_URL": "http://one:3000", "WHATSAPP_AUTHS": "user:hunter2"}, ["WHATSAPP_AUTHS"]),
+            (TWO_SENDERS | {"WHATSAPP_AUTH": "a:b", "WHATSAPP_AUTHS": "a:b"}, ["WHATSAPP_AUTH", "WHATSAPP_AUTHS"]),
+            (
+                TWO_SENDERS | {"WHATSAPP_AUTHS": "a:b", "WHATSAPP_DEVICE_IDS": "a"},
+                ["WHATSAPP_AUTHS", "WHATSAPP_DEVICE_IDS"],
+            ),
+            ({"WHATSAPP_BASE_URL": "http://one:3000", "WHATSAPP_DEVICE_IDS": "a,b"}, ["WHATSAPP_DEVICE_IDS"]),
+            ({"WHATSAPP_ENDPOINTS": "http://one:3000,http://ONE:3000/"}, ["WHATSAPP_ENDPOINTS"]),
+            (
+                {"WHATSAPP_ENDPOINTS": "http://a,http://b,http://a", "WHATSAPP_DEVICE_IDS": "s1,s1,s1"},
+                ["WHATSAPP_ENDPOINTS"],
+            ),
+            ({"WHATSAPP_AUTHS": "user:hunter2"}, ["WHATSAPP_ENDPOINTS (or WHATSAPP_BASE_URL)"]),
+            ({"WHATSAPP_DEVICE_IDS": "a"}, ["WHATSAPP_ENDPOINTS (or WHATSAPP_BASE_URL)"]),
+        ],
+    )
+    def test_what_contradicts_itself(
+        self, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], named: list[str]
+    ) -> None:
+        set_all(monkeypatch, given)
+        with pytest.raises(SettingError) as error:
+            load(EndpointSettings)
+        assert [line.partition(": ")[0] for line in str(error.value).splitlines()] == named
+        assert "hunter2" not in str(error.value)
+
+    def test_one_address_with_several_devices(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        set_all(monkeypatch, {"WHATSAPP_ENDPOINTS": "http://a,http://a,http://a", "WHATSAPP_DEVICE_IDS": "s1,s2,"})
+        assert load(EndpointSettings).whatsapp_device_ids == ["s1", "s2", ""]
 
     @pytest.mark.parametrize("name", ["WHATSAPP_AUTHS", "WHATSAPP_DEVICE_IDS"])
     @pytest.mark.parametrize("value", ["one:1", "one:1,two:2,three:3"])
@@ -247,7 +302,8 @@ def test_no_login_needs_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch, settings: type[BaseSettings], name: str) -> None:
-    set_all(monkeypatch, {"DATABASE_HOST": "localhost"} | ONE_SENDER | {name: "hunter2"})
+    sender = {"WHATSAPP_BASE_URL": "http://one:3000"} if name == "WHATSAPP_AUTH" else ONE_SENDER
+    set_all(monkeypatch, {"DATABASE_HOST": "localhost"} | sender | {name: "hunter2"})
     loaded = load(settings)
     assert "hunter2" not in repr(loaded)
     assert "hunter2" not in str(loaded.model_dump())
@@ -266,3 +322,66 @@ def test_every_setting_has_a_sentence() -> None:
     ):
         for name, setting in settings.model_fields.items():
             assert setting.description, name
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DAILY_CAPS", "DAILY_CAP"),
+        ("QUIET_HOUR", "QUIET_HOURS"),
+        ("HUORLY_CAP", "HOURLY_CAP"),
+        ("RATE_PROFIL", "RATE_PROFILE"),
+        ("RATE_LIMIT_DELAYMAX", "RATE_LIMIT_DELAY_MAX"),
+        ("NATURAL_BREAKS_INTERVALL", "NATURAL_BREAK_INTERVAL"),
+    ],
+)
+def test_a_slip_in_a_name_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, meant: str) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingError) as error:
+        load(PacingSettings)
+    [line] = str(error.value).splitlines()
+    assert line.startswith(f"{name}: ")
+    assert meant in line
+    monkeypatch.setenv(name, "")
+    load(PacingSettings)
+
+
+def test_a_slip_is_named_beside_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, {"WHATSAPP_ENDPOINT": "http://one:3000"})
+    with pytest.raises(SettingError) as error:
+        load(EndpointSettings)
+    assert [line.partition(" ")[0] for line in str(error.value).splitlines()] == [
+        "WHATSAPP_ENDPOINT:",
+        "WHATSAPP_ENDPOINTS",
+    ]
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    everything = {name.upper() for settings in SERVICES.values() for name in settings.model_fields}
+    of_gowa = ("PORT", "HOST", "DEBUG", "OS", "BASIC_AUTH", "BASE_PATH", "TRUSTED_PROXIES")
+    others = {f"APP_{name}" for name in of_gowa} | {
+        *("WHATSAPP_WEBHOOK", "WHATSAPP_WEBHOOK_EVENTS", "WHATSAPP_AUTO_REPLY", "WHATSAPP_ACCOUNT_VALIDATION"),
+        *("WHATSAPP_CHAT_STORAGE", "WHATSAPP_AUTO_MARK_READ", "WHATSAPP_AUTO_DOWNLOAD_MEDIA", "DB_URI", "DB_KEYS_URI"),
+        *("PACELINE_GATEWAY_PORT", "PACELINE_GATEWAY_PORT_8080_TCP", "PACELINE_MONITOR_SERVICE_HOST", "PACELINE_PORT"),
+        *("REDIS_SERVICE_HOST", "REDIS_SERVICE_PORT", "REDIS_PORT_6379_TCP", "REDIS_PORT_6379_TCP_ADDR", "REDIS_URL"),
+        *(
+            "DATABASE_URL",
+            "DATABASE_SERVICE_HOST",
+            "API_PORT_8080_TCP_PROTO",
+            "POSTGRES_PASSWORD",
+            "LOGLEVEL",
+            "API_KEY",
+        ),
+        *("EDGE_HOST", "EDGE_PORT", "EDGE_BIND", "EDGE_ADDRESS", "GATEWAY_ADDRESS", "MONITOR_ADDRESS", "PATH", "HOME"),
+    }
+    known = {name.upper() for name in SERVICES[service].model_fields}
+    assert misspelt(others, known) == []
+    assert misspelt(everything, known) == []
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_what_is_not_set_takes_no_slip_for_another_services_setting(service: str) -> None:
+    everything = {name.upper() for settings in SERVICES.values() for name in settings.model_fields}
+    known = {name.upper() for name in SERVICES[service].model_fields}
+    assert misspelt(everything - known, known) == []
