@@ -129,9 +129,9 @@ def configuration_page() -> str:
         "<!-- Written by `python -m standalone.settings_pages`; change the settings classes instead. -->",
         "",
         "All settings are environment variables. A value that is wrong, settings that contradict each other, and a name with",
-        "a slip in it stop the service at its start with the variable's name and what would be right. Durations are written as in Go (`500ms`, `30s`, `2m`, `1h30m`); `0`",
-        "switches a pause off. An empty variable counts as not set. The same variables may be given to every service;",
-        "each reads what it needs.",
+        "a slip in it stop the service at its start with the variable's name and what would be right. Durations are written",
+        "as in Go (`500ms`, `30s`, `2m`, `1h30m`); `0` switches a pause off. An empty variable counts as not set. The same",
+        "variables may be given to every service; each reads what it needs.",
     ]
     for title, lines in groups():
         parts += [

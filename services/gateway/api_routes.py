@@ -352,6 +352,7 @@ class ForeignRoute:
     content_type: str
     statuses: tuple[int, ...] = (200,)
     needs_login: bool = True
+    method: str = "GET"
 
 
 FOREIGN_ROUTES = (
@@ -368,6 +369,14 @@ FOREIGN_ROUTES = (
         "/api/statistics/stream", "The same as server-sent events, one a second", "Monitor", "text/event-stream"
     ),
     ForeignRoute("/api/statistics/alerts", "The alerts that are on", "Monitor", JSON),
+    ForeignRoute(
+        "/api/alerts/test",
+        "Post a test alert to ALERT_WEBHOOK_URL, and see what is answered there",
+        "Monitor",
+        JSON,
+        (200, 409, 502),
+        method="POST",
+    ),
     ForeignRoute("/api/endpoints/stats", "The accounts: sends, failures, breaker", "Monitor", JSON),
     ForeignRoute("/docs", "This document to try out", "Documentation", "text/html"),
     ForeignRoute("/docs/openapi.yml", "This document", "Documentation", "application/yaml"),

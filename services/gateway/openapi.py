@@ -49,7 +49,7 @@ def openapi_document() -> dict[str, Any]:
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     for foreign in FOREIGN_ROUTES:
-        paths.setdefault(foreign.path, {})["get"] = _foreign_operation(foreign)
+        paths.setdefault(foreign.path, {})[foreign.method.lower()] = _foreign_operation(foreign)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -163,7 +163,7 @@ def _foreign_operation(route: ForeignRoute) -> dict[str, Any]:
     structured = route.content_type in ("application/json", "application/yaml")
     schema: dict[str, Any] = {"type": "object" if structured else "string"}
     operation: dict[str, Any] = {
-        "operationId": _operation_id("GET", route.path),
+        "operationId": _operation_id(route.method, route.path),
         "tags": [route.group],
         "summary": route.summary,
         "responses": {
@@ -178,6 +178,8 @@ def _foreign_operation(route: ForeignRoute) -> dict[str, Any]:
         operation["responses"]["401"] = {"$ref": "#/components/responses/Error401"}
     else:
         operation["security"] = []
+    if route.method != "GET":
+        operation["responses"]["403"] = {"$ref": "#/components/responses/Error403"}
     return operation
 
 

@@ -1,8 +1,7 @@
 """Posts alerts to ALERT_WEBHOOK_URL: at least once when one comes on, again while it lasts, and once when it is over.
 
 Of several monitors one posts, by a claim in Postgres. While Postgres is away, which is an alert itself, each posts by itself;
-the message's id is the same, so that a receiver can tell. A post that fails is repeated when its claim ends. The address is the
-operator's own setting and may be inside the network, so no guard stands before it.
+the message's id is the same, so that a receiver can tell. A post that fails is repeated when its claim ends.
 """
 
 from __future__ import annotations
@@ -12,14 +11,13 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from uuid import UUID, uuid4
 
-import aiohttp
 import structlog
-from prometheus_client import Counter
 
-from services.monitor.alert_messages import AlertMessage, alert_message, headers_of
+from services.monitor.alert_messages import alert_message
+from services.monitor.alert_receiver import AlertReceiver
 from services.monitor.alert_rules import Alert, Severity
 from services.monitor.settings_of_alerts import AlertSettings
 from shared.database.alerts import AlertRow, claim_over, fire, forget, keep, told
@@ -29,8 +27,6 @@ from shared.errors import DatabaseUnavailable
 from shared.settings import seconds
 
 log = structlog.get_logger()
-_posts = Counter("paceline_alert_posts_total", "Posts of alerts to the operator's address", ["outcome"])
-_POST_TIMEOUT = 10.0
 _LEASE = 30.0
 """Seconds that a claim lasts, longer than a post may take, and so the pause before a failed one is repeated."""
 _QUIET = 20.0
@@ -43,7 +39,7 @@ class AlertDelivery:
     def __init__(
         self,
         database: Database,
-        session: aiohttp.ClientSession,
+        receiver: AlertReceiver,
         endpoints: Mapping[str, Endpoint],
         settings: AlertSettings,
         alerts: Callable[[], list[Alert]],
@@ -55,10 +51,8 @@ class AlertDelivery:
         """``alerts``: answers those that are on; ``present``: what is there and may be one, so that a monitor that has just
         started does not end what another began. ``lease`` and ``quiet`` in seconds."""
         self._database = database
-        self._session = session
+        self._receiver = receiver
         self._labels = {endpoint.id: endpoint.label for endpoint in endpoints.values()}
-        self._url = settings.alert_webhook_url.get_secret_value()
-        self._secret = settings.alert_webhook_secret.get_secret_value()
         self._repeat = seconds(settings.alert_repeat_interval)
         self._alerts = alerts
         self._present = present
@@ -115,25 +109,13 @@ class AlertDelivery:
         self._quiet_until[alert.key] = self._next_time(await self._post(row, is_over=False))
 
     async def _post(self, row: AlertRow, is_over: bool) -> bool:
-        """Whether it was taken. The address may hold a secret, so it is in no log."""
+        """Whether it was taken."""
         alert = Alert(row.name, Severity(row.severity), row.endpoint, row.text, row.since.astimezone(UTC))
-        message: AlertMessage = alert_message(alert, is_over, row.sent_at, self._labels)
-        try:
-            async with self._session.post(
-                self._url,
-                data=message.body,
-                headers=headers_of(message, self._secret, datetime.now(UTC).timestamp()),
-                timeout=aiohttp.ClientTimeout(total=_POST_TIMEOUT),
-                allow_redirects=False,
-            ) as response:
-                status = str(response.status)
-                is_taken = 200 <= response.status < 300
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            status, is_taken = type(error).__name__, False
-        _posts.labels("taken" if is_taken else "failed").inc()
-        tell = log.info if is_taken else log.warning
-        tell("alert posted", alert=row.name, endpoint=row.endpoint, over=is_over, taken=is_taken, answer=status)
-        return is_taken
+        received = await self._receiver.post(alert_message(alert, is_over, row.sent_at, self._labels))
+        tell = log.info if received.taken else log.warning
+        answer = received.status or received.answer
+        tell("alert posted", alert=row.name, endpoint=row.endpoint, over=is_over, taken=received.taken, answer=answer)
+        return received.taken
 
 
 def quiet_after(interval: timedelta) -> float:

@@ -14,7 +14,9 @@ from prometheus_client import REGISTRY
 
 from services.monitor.account_probe import AccountProbe
 from services.monitor.alert_delivery import AlertDelivery, quiet_after
+from services.monitor.alert_receiver import AlertReceiver
 from services.monitor.alert_rules import Alert, AlertBook, conditions
+from services.monitor.alert_test import AlertTest
 from services.monitor.endpoint_statistics import endpoint_statistics
 from services.monitor.health import HealthOfTheWhole
 from services.monitor.observation import Observation
@@ -51,6 +53,7 @@ def build_app(settings: MonitorSettings) -> web.Application:
     started = time.monotonic()
     book = AlertBook()
     alerts: list[Alert] = []
+    alert_test = AlertTest()
 
     def present() -> dict[str, Any]:
         return statistics(seen, endpoints, settings, time.monotonic() - started, alerts)
@@ -101,9 +104,10 @@ def build_app(settings: MonitorSettings) -> web.Application:
             yield
             return
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            receiver = alert_test.receiver = AlertReceiver(session, settings)
             delivery = AlertDelivery(
                 database,
-                session,
+                receiver,
                 endpoints,
                 settings,
                 lambda: list(alerts),
@@ -129,6 +133,7 @@ def build_app(settings: MonitorSettings) -> web.Application:
     app.router.add_get("/api/statistics/stream", stream.handle)
     app.router.add_get("/api/statistics/alerts", get_alerts)
     app.router.add_get("/api/endpoints/stats", get_endpoints)
+    app.router.add_post("/api/alerts/test", alert_test.handle)
     app.cleanup_ctx.extend((stores, metrics, loops, probing, alerting))
     app.on_shutdown.append(close_stream)
     return app

@@ -5,16 +5,30 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import timedelta
+from enum import StrEnum
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shared.settings import Duration, FeedbackSettings
+
+
+class AlertFormat(StrEnum):
+    AUTO = "auto"
+    GENERIC = "generic"
+    SLACK = "slack"
+    DISCORD = "discord"
+    ALERTMANAGER = "alertmanager"
 
 
 class AlertSettings(FeedbackSettings):
     alert_webhook_url: SecretStr = Field(
         SecretStr(""), description="Where alerts are posted to as JSON; empty: they are only shown"
+    )
+    alert_webhook_format: AlertFormat = Field(
+        AlertFormat.AUTO,
+        description="What that address takes: generic (JSON of ours), slack (Mattermost, Rocket.Chat and Google Chat as well), "
+        "discord, alertmanager (its /api/v2/alerts); auto: as the address tells, else generic",
     )
     alert_webhook_secret: SecretStr = Field(
         SecretStr(""), description="Alerts are signed with it as Standard Webhooks says; empty: they are not signed"
@@ -33,6 +47,17 @@ class AlertSettings(FeedbackSettings):
         le=timedelta(minutes=55),
         description="Nothing sent for so long, while messages wait and an account is ready, is an alert; 0: never",
     )
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> AlertSettings:
+        if not self.alert_webhook_url.get_secret_value():
+            if self.alert_webhook_secret.get_secret_value():
+                raise ValueError(
+                    "ALERT_WEBHOOK_SECRET: nothing is posted, so nothing signed, without ALERT_WEBHOOK_URL"
+                )
+            if self.alert_webhook_format is not AlertFormat.AUTO:
+                raise ValueError("ALERT_WEBHOOK_FORMAT: nothing is posted without ALERT_WEBHOOK_URL")
+        return self
 
     @field_validator("alert_webhook_url")
     @classmethod

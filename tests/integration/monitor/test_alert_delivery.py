@@ -15,7 +15,8 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from services.monitor.alert_delivery import AlertDelivery
-from services.monitor.alert_messages import AlertMessage, headers_of
+from services.monitor.alert_messages import headers_of
+from services.monitor.alert_receiver import AlertReceiver
 from services.monitor.alert_rules import Alert, Severity
 from services.monitor.settings_of_alerts import AlertSettings
 from shared.database.connection import Database
@@ -42,7 +43,7 @@ class Receiver:
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
         identity = request.headers["webhook-id"]
-        expected = headers_of(AlertMessage(identity, body), SECRET, float(request.headers["webhook-timestamp"]))
+        expected = headers_of(identity, body, SECRET, float(request.headers["webhook-timestamp"]))
         assert request.headers["webhook-signature"] == expected["webhook-signature"]
         self.posts.append((identity, orjson.loads(body)))
         return web.Response(status=self.status)
@@ -81,12 +82,12 @@ async def monitor(receiver: Receiver, store: Database) -> AsyncIterator[Make]:
                 alert_webhook_url=SecretStr(receiver.url),
                 alert_webhook_secret=SecretStr(SECRET),
                 alert_repeat_interval=timedelta(hours=1),
-            )
+            ).model_copy(update=changes)
             return AlertDelivery(
                 database,
-                session,
+                AlertReceiver(session, settings),
                 ENDPOINTS,
-                settings.model_copy(update=changes),
+                settings,
                 lambda: list(alerts),
                 lambda: {alert.key for alert in (*alerts, *waiting)},
                 1.0,
