@@ -18,6 +18,7 @@ from shared.queue.taking import Taking
 from shared.settings import BreakerSettings, RedisSettings
 from tests.chaos.fault_proxy import Direction
 from tests.chaos.fault_schedule import Fault
+from tests.chaos.refusing_redis import refusing
 from tests.chaos.running_whole import QUEUE, Killed, Member, OlderCopy, Whole, take_over_empty
 
 LEASE_MS = 95_000
@@ -55,6 +56,9 @@ class Faults:
             is_done = await self._to_member(fault, self._whole.members[fault.target])
         elif fault.target in ("valkey", "postgres") and not self._is_network(fault):
             is_done = await self._to_store(fault)
+        elif fault.kind == "freeze":
+            await self._freeze(fault)
+            is_done = True
         elif fault.target == "sender" and not self._is_network(fault):
             await self._mood(fault)
             is_done = True
@@ -208,6 +212,8 @@ class Faults:
                 await whole.in_thread(valkey.resume)
             case "restart":
                 await whole.in_thread(valkey.restart)
+            case _:
+                await refusing(whole.redis, fault.kind, fault.seconds)
 
     async def _postgres(self, fault: Fault) -> None:
         whole, postgres = self._whole, self._whole.postgres
@@ -223,6 +229,10 @@ class Faults:
                 await whole.in_thread(postgres.resume)
             case "restart":
                 await whole.in_thread(postgres.restart)
+            case "read_only":
+                await whole.set_read_only(True)
+                await asyncio.sleep(fault.seconds)
+                await whole.set_read_only(False)
 
     # Network and sender.
 
@@ -249,13 +259,21 @@ class Faults:
         if fault.target == "postgres":
             self._whole.postgres_away.append((begun, time.time() + POSTGRES_TAIL))
 
+    async def _freeze(self, fault: Fault) -> None:
+        """SIGSTOP to all of the sender: what has reached it goes on after the thaw, whoever still waits for it."""
+        begun = time.time()
+        self._whole.simulator.pause()
+        await asyncio.sleep(fault.seconds)
+        self._whole.simulator.resume()
+        self._whole.sender_frozen.append((begun, time.time()))
+
     async def _mood(self, fault: Fault) -> None:
         whole = self._whole
         # A state of the whole account has no rate.
         content: dict[str, object] = {"mood": fault.kind}
-        if fault.kind != "logged-out":
+        if fault.kind not in _STATES:
             content |= {"rate": fault.size, "seed": self._chance.randrange(1 << 30)}
-        devices = self._chance.sample(whole.devices, 1 if fault.kind == "logged-out" else 3)
+        devices = self._chance.sample(whole.devices, _STATES.get(fault.kind, 3))
         for device in devices:
             await whole.simulate("PUT", f"devices/{device}/mood", content)
         await asyncio.sleep(fault.seconds)
@@ -263,4 +281,6 @@ class Faults:
             await whole.simulate("PUT", f"devices/{device}/mood", {"mood": "ok"})
 
 
+_STATES = {"logged-out": 1, "lookups-out": 6}
+"""Moods of an account as a whole, and how many accounts are in them at once."""
 _NETWORK = frozenset({"delay_request", "delay_reply", "cut", "half_close", "lose_reply", "hold_reply", "refuse"})

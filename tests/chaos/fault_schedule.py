@@ -1,6 +1,7 @@
 """Which faults, when, for how long: a pure function of the seed. What they meet is up to the machine.
 
-Six tracks run side by side, so that faults meet: processes, stores, network, sender, clocks, pending lists.
+Seven tracks run side by side, so that faults meet: processes, stores, network, sender, frozen sender, clocks, pending
+lists.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ class Fault:
         return f"{self.at:6.1f} s  {self.kind} {self.target}{lasts}{size}"
 
 
+REFUSALS = ("no_rights", "no_memory", "replica", "busy")
+"""How a Redis refuses what it is asked for, though it is there."""
+
 # How often each service is hit, and how.
 _SERVICES = {"dispatcher": 6, "scheduler": 3, "gateway": 2, "monitor": 1}
 _PROCESS_FAULTS = {"kill": 6, "terminate": 3, "stop": 1}
@@ -41,10 +45,12 @@ _STORE_FAULTS = (
     ("kill", "postgres"),
     ("restart", "postgres"),
     ("pause", "postgres"),
+    ("read_only", "postgres"),
+    *((refusal, "valkey") for refusal in REFUSALS),
 )
 _NETWORK_FAULTS = ("delay_request", "delay_reply", "cut", "half_close", "lose_reply", "hold_reply", "refuse")
 _NETWORKS = ("redis", "postgres", "sender")
-_MOODS = ("500", "cut-before", "cut-after", "hang", "504-taken", "logged-out")
+_MOODS = ("500", "cut-before", "cut-after", "hang", "504-taken", "logged-out", "lookups-out")
 
 
 def schedule(seed: int, seconds: float, members: dict[str, int], stop_seconds: float) -> list[Fault]:
@@ -55,6 +61,7 @@ def schedule(seed: int, seconds: float, members: dict[str, int], stop_seconds: f
         *_stores(random.Random(f"{seed} stores"), seconds),
         *_network(random.Random(f"{seed} network"), seconds),
         *_moods(random.Random(f"{seed} sender"), seconds),
+        *_frozen(random.Random(f"{seed} frozen sender"), seconds),
         *_clocks(random.Random(f"{seed} clocks"), seconds, members),
         *_pending_lists(random.Random(f"{seed} pending lists"), seconds),
     ]
@@ -89,7 +96,8 @@ def _stores(chance: random.Random, seconds: float) -> Iterator[Fault]:
         "empty_one": lambda: chance.uniform(0.2, 2),
         "older_copy": lambda: chance.uniform(1.5, 3),
         "pause": lambda: chance.uniform(2, 5),
-    }
+        "read_only": lambda: chance.uniform(2, 5),
+    } | dict.fromkeys(REFUSALS, lambda: chance.uniform(0.5, 3))
     for at in _moments(chance, seconds, 4, 6):
         if not bag:
             bag = list(_STORE_FAULTS)
@@ -116,6 +124,12 @@ def _moods(chance: random.Random, seconds: float) -> Iterator[Fault]:
     for at in _moments(chance, seconds, 1, 3):
         mood = chance.choice(_MOODS)
         yield Fault(at, mood, "sender", chance.uniform(0.5, 2), chance.uniform(0.2, 0.8))
+
+
+def _frozen(chance: random.Random, seconds: float) -> Iterator[Fault]:
+    # Longer than anybody waits for an answer now and then, so that it goes on with what everybody has given up.
+    for at in _moments(chance, seconds, 25, 60):
+        yield Fault(at, "freeze", "sender", chance.choice((1.0, 3.0, 12.0)))
 
 
 def _clocks(chance: random.Random, seconds: float, members: dict[str, int]) -> Iterator[Fault]:

@@ -29,6 +29,8 @@ _ON_THE_WAY = 1.0
 _GIVEN_UP = ATTEMPT_DEADLINE - START_LIMIT
 """Seconds after its arrival at which a send's account may send again, though the sender hangs on it: nobody waits so long for
 an answer but a dispatcher that stands still, and an account must not wait for that."""
+_CATCHING_UP = 2.0
+"""Seconds from the end of a frozen sender until it has read what lay before its door."""
 _SHOWN = 5
 
 
@@ -172,10 +174,14 @@ async def judge(whole: Whole, record: Record, faults: Faults) -> Judgement:
     result.must_be_none("doubled", _doubled(messages, sends))
     result.note("  possible duplicates, flagged", sum(message.possible_duplicate for message in messages.values()))
     result.must_be_none("unexplained sends", _unexplained(messages, sends))
+    result.must_be_none("sent to a number that was not given", _strangers(record, sends))
+    result.must_be_none("failed for a number that exists", _called_absent(messages))
     result.must_be_none("taken, but said to have failed", _denied(messages, sends))
     result.note("pauses, cancels, opt-outs and stops acknowledged", dict(record.acknowledged) or "none")
-    result.must_be_none("begun after such an acknowledgement", _after_the_acknowledgement(record, messages, sends))
-    result.must_be_none("overlapping sends of an account", _overlapping(lines))
+    result.must_be_none(
+        "begun after such an acknowledgement", _after_the_acknowledgement(whole, record, messages, sends)
+    )
+    result.must_be_none("overlapping sends of an account", _overlapping(whole, lines))
     result.note("max in flight per account", max((line["in_flight"] for line in lines), default=0))
     result.must_be_none("pauses of an account cut short", _short_gaps(whole, lines))
     result.note("shortest pause ÷ configured minimum", f"{_shortest_gap(whole, lines) / LEAST_GAP:.2f}")
@@ -256,8 +262,27 @@ def _denied(messages: dict[str, Message], sends: dict[str, list[dict[str, Any]]]
     ]
 
 
+def _strangers(record: Record, sends: dict[str, list[dict[str, Any]]]) -> list[str]:
+    given = set(record.phones)
+    return [phone for phone in sends if phone not in given]
+
+
+def _called_absent(messages: dict[str, Message]) -> list[str]:
+    """All numbers exist; some accounts cannot look any up for a while."""
+    return [
+        f"{message.id}: {message.reason}, attempts {message.attempts}"
+        for message in messages.values()
+        if message.status == "failed" and "INVALID_JID" in message.reason
+    ]
+
+
+def _just_thawed(whole: Whole, at: float) -> bool:
+    """Whether the sender was frozen then, or has only just gone on: then it takes at once what came one after the other."""
+    return any(begun <= at <= ended + _CATCHING_UP for begun, ended in whole.sender_frozen)
+
+
 def _after_the_acknowledgement(
-    record: Record, messages: dict[str, Message], sends: dict[str, list[dict[str, Any]]]
+    whole: Whole, record: Record, messages: dict[str, Message], sends: dict[str, list[dict[str, Any]]]
 ) -> list[str]:
     """Attempts that began, or sends that arrived later than START_LIMIT allows, between an acknowledgement and its end."""
     found = []
@@ -270,17 +295,18 @@ def _after_the_acknowledgement(
                 line["arrived_at"]
                 for line in sends[phone]
                 if begun + START_LIMIT + _ON_THE_WAY < line["arrived_at"] < ended
+                and not _just_thawed(whole, line["arrived_at"])
             ]
             if starts or arrivals:
                 found.append(f"{messages[phone].id}: forbidden from {begun:.3f}, begun {starts}, arrived {arrivals}")
     return found
 
 
-def _overlapping(lines: list[dict[str, Any]]) -> list[str]:
+def _overlapping(whole: Whole, lines: list[dict[str, Any]]) -> list[str]:
     found = []
     for line in lines:
         at = line["arrived_at"]
-        if line["in_flight"] > 1:
+        if line["in_flight"] > 1 and not _just_thawed(whole, at):
             others = [
                 other
                 for other in lines
@@ -302,6 +328,8 @@ def _gaps(whole: Whole, lines: list[dict[str, Any]]) -> list[tuple[float, str]]:
             # The sender goes on with a send whose client has gone; its account's pause has begun before.
             ended = before["arrived_at"] if before["outcome"] == "client-gone" else before["finished_at"]
             ended = min(ended, before["arrived_at"] + _GIVEN_UP)
+            if _just_thawed(whole, after["arrived_at"]):
+                continue
             gap = after["arrived_at"] - ended
             found.append((gap, f"{device}: {gap:.3f} s after {before['outcome']} at {after['arrived_at']:.2f}"))
     return found

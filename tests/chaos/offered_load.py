@@ -47,10 +47,10 @@ class Accepted:
 
 @dataclass(slots=True)
 class Record:
-    """All answers. ``refused``: (begun, ended, status or 0 for none) of calls without a 2xx or 4xx. ``stopped``: as
-    ``forbidden``, for all campaigns."""
+    """All answers. ``phones``: what was asked to be sent to. ``refused``: (begun, ended, status or 0 for none) of calls without
+    a 2xx or 4xx. ``stopped``: as ``forbidden``, for all campaigns."""
 
-    offered: int = 0
+    phones: list[str] = field(default_factory=list)
     singles: dict[str, Accepted] = field(default_factory=dict)
     campaigns: dict[str, Accepted] = field(default_factory=dict)
     refused: list[tuple[float, float, int]] = field(default_factory=list)
@@ -58,6 +58,10 @@ class Record:
     stopped: list[tuple[float, float]] = field(default_factory=list)
     acknowledged: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
+
+    @property
+    def offered(self) -> int:
+        return len(self.phones)
 
     @property
     def accepted(self) -> int:
@@ -175,8 +179,9 @@ class Client:
 
     def _recipients(self, size: int) -> list[str]:
         """Numbers of a range that is nobody's, each used once, so that a phone stands for its message."""
-        self.record.offered += size
-        return [f"1555{next(self._numbers):07d}" for _ in range(size)]
+        phones = [f"1555{next(self._numbers):07d}" for _ in range(size)]
+        self.record.phones += phones
+        return phones
 
     async def _single(self) -> None:
         phones = self._recipients(1)

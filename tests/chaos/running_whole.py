@@ -25,6 +25,7 @@ from shared.endpoints.identity import endpoint_id
 from standalone.embedded_postgres import EmbeddedPostgres
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.chaos.fault_proxy import FaultProxy
+from tests.chaos.refusing_redis import heal_refusals
 from tests.chaos.wall_clock import WallClock
 from tests.servers import ServiceProcess, database_of, migrate
 
@@ -118,6 +119,7 @@ class Whole:
     killed: list[Killed] = field(default_factory=list)
     hoards: list[Killed] = field(default_factory=list)
     postgres_away: list[tuple[float, float]] = field(default_factory=list)
+    sender_frozen: list[tuple[float, float]] = field(default_factory=list)
 
     async def in_thread(self, call: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self.thread, call, *arguments)
@@ -143,6 +145,22 @@ class Whole:
         """A connection to Postgres past the proxy."""
         return await asyncpg.connect(database_of(self.postgres, QUEUE).dsn, timeout=5, command_timeout=30)
 
+    async def set_read_only(self, wanted: bool) -> None:
+        """All sessions of Postgres, old and new, as after a failover that left their server behind."""
+        try:
+            connection = await self.connect()
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            # It died meanwhile; the setting is taken back when everything is healed.
+            return
+        try:
+            await connection.execute("set default_transaction_read_only = off")
+            await connection.execute(
+                f"alter system {'set default_transaction_read_only = on' if wanted else 'reset default_transaction_read_only'}"
+            )
+            await connection.execute("select pg_reload_conf()")
+        finally:
+            await connection.close()
+
     def redis(self) -> redis.asyncio.Redis:
         """A client past the proxy; close it."""
         return redis.asyncio.Redis(
@@ -163,6 +181,9 @@ class Whole:
             await self.in_thread(server.resume)
             if not server.process.running:
                 await self.in_thread(server.start)
+        self.simulator.resume()
+        await self.set_read_only(False)
+        await heal_refusals(self.redis)
         await self.simulate("PUT", "mood", {"mood": "ok"})
         for member in self.members.values():
             member.clock.move(0)
