@@ -3,6 +3,9 @@
 A name is resolved here and every address it has must be public; the connection is made to the addresses that were
 checked, so a second answer of the name server changes nothing; each redirect goes through the same check. Hosts and
 networks that an operator lists are allowed all the same.
+
+What arrives is whole and as it was before it was encoded for the way, or it is not taken: shorter than announced, it is
+fetched again; packed in a way that was not asked for, it is unpacked or refused.
 """
 
 from __future__ import annotations
@@ -10,23 +13,34 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
+
+from shared.media.content_facts import ContentFacts, ReceivedFile
+from shared.media.file_names import address_filename, found_filename, header_filename
+from shared.media.unpacking import NotUnpacked, TooLarge, Unpacking
+from shared.name_lookups import HostNotFound, HostUnsure, NameLookups
 
 _REDIRECTS = 5
 _CHUNK = 64 * 1024
 _LONGEST_URL = 2048
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_PROTOCOL_ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
 # Not public, but older patch releases of Python call most of it so; a cloud's metadata server is at 192.0.0.192.
+_PROTOCOL_ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
+_NOT_FOUND = "its host cannot be found"
 FETCH_SECONDS = 60.0
+"""For all of a fetch, redirects and a server that drips included."""
+LOOKUP_SECONDS = 5.0
+_PASSING_REFUSALS = frozenset({408, 425, 429})
+T = TypeVar("T")
 
 
 class RemoteMediaError(Exception):
@@ -37,10 +51,15 @@ class RemoteMediaError(Exception):
         self.permanent = permanent
 
 
+class NoPlace(Exception):
+    """Our own disk is full or gone; the URL is not to blame."""
+
+
 class AddressGuard:
     """Which addresses may be fetched from. ``allowed``: host names, addresses or networks in CIDR form."""
 
-    def __init__(self, allowed: Sequence[str] = ()) -> None:
+    def __init__(self, allowed: Sequence[str] = (), lookups: NameLookups | None = None) -> None:
+        self.lookups = lookups or NameLookups()
         self._hosts = set()
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for item in allowed:
@@ -68,7 +87,8 @@ class AddressGuard:
         return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved)
 
     async def check_url(self, url: str) -> str:
-        """Empty, or why the URL must not be used: not http(s), a login in it, a host that is not public or not known."""
+        """Empty, or why the URL must not be used: not http(s), a login in it, a host that is not public or does not exist.
+        Raises HostUnsure when no name server says now whether its host exists."""
         # Parsers disagree about these characters: one would check another host than the next one fetches from.
         if len(url) > _LONGEST_URL or any(character <= " " or character in "\\\x7f" for character in url):
             return "it is longer than 2048 characters or has spaces, backslashes or control characters"
@@ -85,11 +105,9 @@ class AddressGuard:
         if self.host_is_listed(host):
             return ""
         try:
-            found = await asyncio.wait_for(
-                asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM), 5
-            )
-        except (OSError, TimeoutError, UnicodeError):
-            return "its host cannot be found"
+            found = await self.lookups.find(host, LOOKUP_SECONDS)
+        except HostNotFound:
+            return _NOT_FOUND
         if not all(self.permits(str(entry[4][0])) for entry in found):
             return "its host is not a public address"
         return ""
@@ -100,18 +118,27 @@ class GuardedResolver(AbstractResolver):
 
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
-        self._resolver = ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        if not self._guard.host_is_listed(host) and not all(self._guard.permits(entry["host"]) for entry in found):
-            raise OSError("the host is not a public address")
-        return found
+        found = await self._guard.lookups.find(host, LOOKUP_SECONDS)
+        listed = self._guard.host_is_listed(host)
+        results = []
+        for entry_family, _, protocol, _, address in found:
+            if not listed and not self._guard.permits(str(address[0])):
+                raise OSError("the host is not a public address")
+            if family in (socket.AF_UNSPEC, entry_family):
+                flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+                results.append(
+                    ResolveResult(
+                        hostname=host, host=address[0], port=port, family=entry_family, proto=protocol, flags=flags
+                    )
+                )
+        return results
 
     async def close(self) -> None:
-        await self._resolver.close()
+        return
 
 
 def new_fetching_session(guard: AddressGuard) -> aiohttp.ClientSession:
@@ -119,52 +146,103 @@ def new_fetching_session(guard: AddressGuard) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=FETCH_SECONDS, sock_connect=10),
         cookie_jar=aiohttp.DummyCookieJar(),
-        # Resolved anew each time: a cached answer may be older than a change of the guard.
-        connector=aiohttp.TCPConnector(resolver=GuardedResolver(guard), use_dns_cache=False, limit=8),
+        # Resolved anew each time: a cached answer may be older than a change of the guard. How many are fetched at once is
+        # for the caller; to wait here for a connection would be taken from the time for the fetch.
+        connector=aiohttp.TCPConnector(resolver=GuardedResolver(guard), use_dns_cache=False, limit=0),
         auto_decompress=False,
         trust_env=False,
         headers={"Accept-Encoding": "identity", "User-Agent": "paceline"},
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """``declared``: the content type of the answer. ``name``: what the answer calls the file, or ''. ``address_names``: the
+    last parts of its addresses, the one behind all redirects first; each may be ''."""
+
+    declared: str
+    name: str
+    address_names: tuple[str, ...]
+    facts: ContentFacts
+
+
 async def fetch(
-    session: aiohttp.ClientSession, guard: AddressGuard, url: str, target: Path, most_bytes: int
-) -> tuple[str, str]:
-    """Fetches a URL into a file; answers (content type, last segment of the path). Raises RemoteMediaError; the file is
-    then gone."""
+    session: aiohttp.ClientSession,
+    guard: AddressGuard,
+    url: str,
+    target: Path,
+    most_bytes: int,
+    seconds: float = FETCH_SECONDS,
+) -> Fetched:
+    """Fetches a URL into a file. Raises RemoteMediaError, NoPlace; the file is then gone."""
+    complete = False
     try:
-        for _ in range(_REDIRECTS + 1):
-            problem = await guard.check_url(url)
-            if problem:
-                raise RemoteMediaError(f"the URL cannot be fetched: {problem}", problem != "its host cannot be found")
-            async with session.get(url, allow_redirects=False) as response:
-                if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
-                    url = str(response.url.join(URL(response.headers["Location"])))
-                    continue
-                if response.status != 200:
-                    permanent = 400 <= response.status < 500 and response.status not in (408, 425, 429)
-                    raise RemoteMediaError(f"the URL answered HTTP {response.status}", permanent)
-                await _write(response, target, most_bytes)
-                # A %2F in the segment is decoded here; what is left must not read as a path.
-                return response.content_type, response.url.name.replace("\\", "/").rpartition("/")[2]
-        raise RemoteMediaError("the URL redirects too often", True)
-    except RemoteMediaError:
-        await asyncio.to_thread(target.unlink, missing_ok=True)
-        raise
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        await asyncio.to_thread(target.unlink, missing_ok=True)
+        async with asyncio.timeout(seconds):
+            fetched = await _follow(session, guard, url, target, most_bytes)
+        complete = True
+        return fetched
+    except HostUnsure as error:
+        raise RemoteMediaError(f"the URL cannot be fetched now: {error}", False) from error
+    except NotUnpacked as error:
+        raise RemoteMediaError(f"the URL's file cannot be used: {error}", True) from error
+    except TooLarge as error:
+        raise RemoteMediaError(f"the URL's file is larger than {most_bytes} bytes", True) from error
+    except TimeoutError as error:
+        raise RemoteMediaError("the URL's file did not come in time", False) from error
+    except (aiohttp.ClientError, OSError, EOFError, ValueError) as error:
         raise RemoteMediaError(f"the URL could not be fetched: {type(error).__name__}", False) from error
+    finally:
+        if not complete:
+            await _on_disk(lambda: target.unlink(missing_ok=True))
 
 
-async def _write(response: aiohttp.ClientResponse, target: Path, most_bytes: int) -> None:
-    loop = asyncio.get_running_loop()
-    size = 0
-    file: Any = await loop.run_in_executor(None, target.open, "wb")
+async def _follow(
+    session: aiohttp.ClientSession, guard: AddressGuard, url: str, target: Path, most_bytes: int
+) -> Fetched:
+    names: list[str] = []
+    for _ in range(_REDIRECTS + 1):
+        problem = await guard.check_url(url)
+        if problem:
+            raise RemoteMediaError(f"the URL cannot be fetched: {problem}", problem != _NOT_FOUND)
+        async with session.get(url, allow_redirects=False) as response:
+            names.insert(0, found_filename(address_filename(response.url.raw_path)))
+            if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
+                url = str(response.url.join(URL(response.headers["Location"])))
+                continue
+            if response.status != 200:
+                permanent = 400 <= response.status < 500 and response.status not in _PASSING_REFUSALS
+                raise RemoteMediaError(f"the URL answered HTTP {response.status}", permanent)
+            name = found_filename(header_filename(response.headers.get("Content-Disposition", "")))
+            facts = await _write(response, target, most_bytes, name or names[0])
+            return Fetched(
+                response.content_type if "Content-Type" in response.headers else "", name, tuple(names), facts
+            )
+    raise RemoteMediaError("the URL redirects too often", True)
+
+
+async def _write(response: aiohttp.ClientResponse, target: Path, most_bytes: int, name: str) -> ContentFacts:
+    announced = response.content_length
+    if announced is not None and announced > most_bytes:
+        raise TooLarge
+    unpacking = Unpacking(response.headers.getall("Content-Encoding", []), name, most_bytes)
+    file = await _on_disk(lambda: ReceivedFile(target))
     try:
         async for chunk in response.content.iter_chunked(_CHUNK):
-            size += len(chunk)
-            if size > most_bytes:
-                raise RemoteMediaError(f"the URL's file is larger than {most_bytes} bytes", True)
-            await loop.run_in_executor(None, file.write, chunk)
+            await _on_disk(partial(_keep, file, unpacking.feed(chunk)))
+        await _on_disk(partial(_keep, file, unpacking.end()))
+        return await _on_disk(file.finish)
     finally:
-        await loop.run_in_executor(None, file.close)
+        await _on_disk(file.close)
+
+
+def _keep(file: ReceivedFile, blocks: Iterable[bytes]) -> None:
+    for block in blocks:
+        file.write(block)
+
+
+async def _on_disk(call: Callable[[], T]) -> T:
+    """In a thread. Raises NoPlace where the disk refuses, which must not read as a failure of the network."""
+    try:
+        return await asyncio.to_thread(call)
+    except OSError as error:
+        raise NoPlace(f"{error.strerror or type(error).__name__}") from error

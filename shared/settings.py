@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import SettingError
+from shared.media.file_types import FileTypes
 from shared.messages import OnUnknown
 from shared.setting_names import misspelt
 from shared.tls import FULL, ISSUER, NOTHING, client_context
@@ -634,6 +635,20 @@ class DrainSettings(Settings):
 
 class FileSettings(Settings):
     file_storage_root: str = Field("tmp", description="Folder for uploads under way and media being sent")
+
+
+class FileTypeSettings(Settings):
+    file_types: CommaList = Field(
+        default=[],
+        description="Further types of files to take, by extension, with a content type if wanted: apk,stp=model/step; *: any "
+        "but programs and web pages, which have to be named",
+    )
+
+    @field_validator("file_types")
+    @classmethod
+    def _readable_types(cls, value: list[str]) -> list[str]:
+        FileTypes(value)
+        return value
 
 
 class RemoteMediaSettings(Settings):

@@ -41,6 +41,7 @@ GROUPS: list[tuple[str, type[Settings]]] = [
     ("Feedback per account", shared_settings.FeedbackSettings),
     ("Unknown outcomes", shared_settings.UnknownSettings),
     ("Files and remote media", shared_settings.FileSettings),
+    ("Files and remote media", shared_settings.FileTypeSettings),
     ("Files and remote media", shared_settings.RemoteMediaSettings),
     ("Logs", shared_settings.LogSettings),
 ]

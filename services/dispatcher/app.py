@@ -24,6 +24,7 @@ from services.dispatcher.sending.client import SenderClient
 from services.dispatcher.sending.deadline import START_LIMIT
 from services.dispatcher.sending.lookups import Lookups
 from services.dispatcher.sending.media_files import MediaFiles
+from services.dispatcher.sending.remote_files import RemoteFiles
 from services.dispatcher.settings import DispatcherSettings
 from services.dispatcher.settlement import SettlementWriter
 from services.dispatcher.taking import TakingLoop
@@ -34,6 +35,7 @@ from shared.endpoints.gowa import new_session
 from shared.endpoints.identity import endpoints_of
 from shared.endpoints.pacing import profile_of
 from shared.errors import StoreUnavailable
+from shared.media.file_types import FileTypes
 from shared.queue.connection import QueueConnection
 from shared.queue.taking import Taking
 from shared.queue.upkeep import forget, stream_suffixes
@@ -87,7 +89,12 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     breakers = Breakers(endpoints)
     rate = CurrentRate(queue, profile_of(settings))
     writer = SettlementWriter(database, taking, breakers, name, woken)
-    media = MediaFiles(database, Path(settings.file_storage_root), settings.remote_media == "fetch", guard, fetching)
+    folder = Path(settings.file_storage_root)
+    remote = RemoteFiles(
+        folder, guard, fetching, FileTypes(settings.file_types), seconds(settings.remote_media_retry_limit)
+    )
+    media = MediaFiles(database, folder, remote if settings.remote_media == "fetch" else None)
+    stack.push_async_callback(media.close)
     delivery = Delivery(
         settings=settings,
         dispatcher=name,

@@ -21,8 +21,9 @@ from services.dispatcher.retry_policy import Next, RetryRules, backoff, next_aft
 from services.dispatcher.routing import LOOK_AGAIN, Elsewhere, Later, fit
 from services.dispatcher.sending.client import SenderClient, request_seconds
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
-from services.dispatcher.sending.media_files import MediaFiles, MediaLater, MediaUnusable
+from services.dispatcher.sending.media_files import MediaFiles
 from services.dispatcher.sending.payloads import Upload, request_for
+from services.dispatcher.sending.remote_files import MediaLater, MediaUnusable
 from services.dispatcher.sending.sent_names import SentNames
 from services.dispatcher.sending.verdict import Answer
 from services.dispatcher.settings import DispatcherSettings
@@ -221,7 +222,8 @@ class Delivery:
             await self._sent_names.note(message, upload)
             return upload
         except MediaLater as error:
-            log.warning("media not there yet", message=str(message.id), reason=str(error))
+            # Not a warning: a campaign whose file takes a minute would give thousands.
+            log.debug("media not there yet", message=str(message.id), reason=str(error))
             await self.put_back(assignment, after_ms=error.seconds * 1000)
         except StoreUnavailable:
             await self.put_back(assignment, after_ms=1000)

@@ -14,6 +14,7 @@ from shared.settings import (
     Duration,
     EndpointSettings,
     FileSettings,
+    FileTypeSettings,
     PacingSettings,
     RedisSettings,
     RemoteMediaSettings,
@@ -30,6 +31,7 @@ class DispatcherSettings(
     BreakerSettings,
     UnknownSettings,
     FileSettings,
+    FileTypeSettings,
     RemoteMediaSettings,
 ):
     dispatcher_port: int = Field(8082, ge=1, le=65535, description="Port of the dispatcher")
@@ -51,6 +53,11 @@ class DispatcherSettings(
     )
     cold_contact_hold: Duration = Field(
         timedelta(hours=24), description="How long such an account gets no new contacts; those that it knows go on"
+    )
+
+    remote_media_retry_limit: Duration = Field(
+        timedelta(hours=1),
+        description="How long an address of media is tried again that fails for a reason that may pass; then its messages fail",
     )
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from services.gateway.app_keys import (
     DEFAULT_PROFILE,
     ENDPOINTS,
     FAILURE_REASONS,
+    FILE_TYPES,
     IDEMPOTENCY,
     NOTED_NUMBERS,
     QUEUE,
@@ -38,6 +39,7 @@ from shared.database.attempts import count_shard
 from shared.database.connection import Database
 from shared.endpoints.identity import endpoints_of
 from shared.endpoints.pacing import profile_of
+from shared.media.file_types import FileTypes
 from shared.media.leftovers import janitor
 from shared.queue.connection import QueueConnection
 from shared.remote_media import AddressGuard
@@ -70,6 +72,7 @@ def build_app(settings: GatewaySettings) -> web.Application:
     app[BODY_SECONDS] = seconds(settings.body_timeout)
     app[ENDPOINTS] = endpoints_of(settings)
     app[DEFAULT_PROFILE] = profile_of(settings)
+    app[FILE_TYPES] = FileTypes(settings.file_types)
     app[ADDRESS_GUARD] = AddressGuard(settings.remote_media_allow)
     app[NOTED_NUMBERS] = NotedNumbers()
     app[SHARD] = count_shard(f"{socket.gethostname()}-{os.getpid()}")

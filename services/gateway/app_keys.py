@@ -12,6 +12,7 @@ from services.gateway.settings import GatewaySettings
 from shared.database.connection import Database
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import RateProfile
+from shared.media.file_types import FileTypes
 from shared.queue.connection import QueueConnection
 from shared.remote_media import AddressGuard
 
@@ -20,6 +21,7 @@ DATABASE = web.AppKey("database", Database)
 QUEUE = web.AppKey("queue", QueueConnection)
 ENDPOINTS = web.AppKey("endpoints", dict[str, Endpoint])
 DEFAULT_PROFILE = web.AppKey("default_profile", RateProfile)
+FILE_TYPES = web.AppKey("file_types", FileTypes)
 ADDRESS_GUARD = web.AppKey("address_guard", AddressGuard)
 ACCEPTANCE = web.AppKey("acceptance", Acceptance)
 IDEMPOTENCY = web.AppKey("idempotency", Idempotency)

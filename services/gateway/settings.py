@@ -16,6 +16,7 @@ from shared.settings import (
     Duration,
     EndpointSettings,
     FileSettings,
+    FileTypeSettings,
     PacingSettings,
     RedisSettings,
     RemoteMediaSettings,
@@ -32,6 +33,7 @@ class GatewaySettings(
     PacingSettings,
     UnknownSettings,
     FileSettings,
+    FileTypeSettings,
     RemoteMediaSettings,
 ):
     api_port: int = Field(8080, ge=1, le=65535, description="Port of the gateway")

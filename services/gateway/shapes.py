@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.gateway.intake.text import clean
+from shared.media.file_names import NameRefused, given_filename
 from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Receipt, Status, Verdict
 
 MAX_TEXT = 65_536
@@ -27,6 +28,16 @@ def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("it is empty")
     return value
+
+
+def _filename(value: str | None) -> str | None:
+    if value is None or not value.strip():
+        return None
+    try:
+        return given_filename(value)
+    except NameRefused as error:
+        # What refers to the name of a file in general reads well of a field of that name too.
+        raise ValueError(str(error)) from None
 
 
 Text = Annotated[str, AfterValidator(clean)]
@@ -94,6 +105,12 @@ class ImageFields(SendFields):
 class FileFields(SendFields):
     caption: LongText | None = None
     file_url: Text | None = Field(None, description="http(s) address of the file, in place of an upload")
+    filename: Annotated[str | None, Field(max_length=1000), AfterValidator(_filename)] = Field(
+        None,
+        description="Name that the recipient sees, in place of the upload's or the address' own; without an extension it "
+        "gets that of the file",
+        examples=["Offer 2026.pdf"],
+    )
 
 
 class _Phones(Request):

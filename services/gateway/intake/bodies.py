@@ -22,7 +22,9 @@ from aiohttp.typedefs import Handler
 
 from services.gateway.intake.charsets import FORM_CHARSET, UTF_8, decoded, known_charset
 from services.gateway.intake.form_fields import fields_of, plain_name
-from services.gateway.intake.uploads import Upload, receive_upload, too_large
+from services.gateway.intake.uploads import ReceivedPart, Upload, judged_upload, receive_part, too_large
+from shared.media.file_names import header_filename
+from shared.media.file_types import FileTypes
 from shared.messages import Kind
 from shared.runtime.envelope import ApiError, InvalidInput, read_json
 from shared.runtime.strict_json import repeated_key
@@ -42,21 +44,25 @@ BODY_SECONDS = web.AppKey("body_seconds", float)
 
 @dataclass
 class Body:
-    """``form``: the values of ``fields`` are lists of strings. ``upload`` is on disk until the request ends."""
+    """``form``: the values of ``fields`` are lists of strings. ``upload`` is on disk until the request ends, and so is
+    ``received``, from which it is made when all fields are there."""
 
     fields: dict[str, Any]
     form: bool
     upload: Upload | None = field(default=None)
+    received: ReceivedPart | None = field(default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Bytes of the fields and of the upload, at most; where uploads are kept meanwhile; seconds until all has arrived."""
+    """Bytes of the fields and of the upload, at most; where uploads are kept meanwhile; seconds until all has arrived;
+    which files are taken."""
 
     fields: int
     upload: int
     root: Path
     seconds: float
+    types: FileTypes
 
 
 @web.middleware
@@ -200,9 +206,13 @@ async def _multipart(request: web.Request, kind: Kind, limits: BodyLimits) -> Bo
             raise InvalidInput(("body", f"it is not complete multipart/form-data: {error}"[:200])) from None
         except ClientPayloadError as error:
             raise ConnectionResetError("the body was cut off") from error
+        if body.received is not None:
+            # Its name may have come behind it.
+            wanted = (body.fields.get("filename") or [""])[0] if kind is Kind.FILE else ""
+            body.upload = judged_upload(body.received, kind, wanted, limits.types)
     except BaseException:
-        if body.upload is not None:
-            body.upload.path.unlink(missing_ok=True)
+        if body.received is not None:
+            body.received.path.unlink(missing_ok=True)
         raise
     return body
 
@@ -227,9 +237,11 @@ async def _read_parts(request: web.Request, body: Body, kind: Kind, limits: Body
         ):
             raise InvalidInput((name, "an encoded part is not taken; send it as it is"))
         if name == kind.value and kind is not Kind.MESSAGE:
-            if body.upload is not None:
+            if body.received is not None:
                 raise InvalidInput((name, "one file is wanted"))
-            body.upload = await receive_upload(part, kind, limits.root, limits.upload)
+            # Not as aiohttp reads the header: it takes the backslashes out of a path.
+            filename = header_filename(part.headers.get(hdrs.CONTENT_DISPOSITION, ""))
+            body.received = await receive_part(part, filename, kind, limits.root, limits.upload)
         elif part.filename is not None:
             raise InvalidInput((name, "no file is wanted here"))
         else:

@@ -171,6 +171,9 @@ def read_wish(
     send_at, expires_at = _times(known.send_at, known.expires_at)
     # Out of the model as they are, since none holds another model.
     wanted = known.model_fields_set - OPTIONS
+    if uploaded or not getattr(known, "filename", None):
+        # An upload has taken it for its name already.
+        wanted = wanted - {"filename"}
     content = {name: value for name, value in vars(known).items() if name in wanted}
     if content.get("mentions"):
         content["mentions"] = _mentions(content["mentions"], region)

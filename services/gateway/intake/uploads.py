@@ -1,4 +1,5 @@
-"""The file of a multipart body: streamed to disk in constant memory, judged and measured on the way.
+"""The file of a multipart body: streamed to disk in constant memory, looked at and measured on the way, judged when all
+other fields are there, since one of them may be its name.
 
 Whatever happens, the file on disk is gone when its request ends; what may be sent is in Postgres by then.
 """
@@ -6,38 +7,37 @@ Whatever happens, the file on disk is gone when its request ends; what may be se
 from __future__ import annotations
 
 import asyncio
-import codecs
-import hashlib
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 from uuid import uuid4
 
 from aiohttp import BodyPartReader
 
-from services.gateway.intake.media_types import (
-    HEAD_SIZE,
-    MediaRefused,
-    MediaType,
-    check_filename,
-    media_type_of,
-)
+from shared.media.content_facts import ContentFacts, ReceivedFile
+from shared.media.file_names import NameRefused, given_filename
+from shared.media.file_types import FileTypes
+from shared.media.judging import MediaRefused, judge
 from shared.messages import Kind
 from shared.runtime.envelope import ApiError, InvalidInput
 
 _READ_SIZE = 64 * 1024
 _WRITE_SIZE = 256 * 1024  # bytes of a block in Postgres, and gathered for one hop to a thread
-# Python's aiohttp percent-encodes a whole name, which leaves these characters; others encode a quotation mark at most.
-_ENCODED_NAME = re.compile(r"(?:[A-Za-z0-9_.~-]|%[0-9A-Fa-f]{2})*")
-# The parser of the header drops slashes at the head of a name, which would hide that it was a path.
-_PATH_AT_HEAD = re.compile(r"filename\s*=\s*\"?[\\/]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedPart:
+    """A file on disk, not judged yet. ``filename`` and ``content_type`` as the part's headers have them, '' for none."""
+
+    path: Path
+    filename: str
+    content_type: str
+    facts: ContentFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file on disk. ``filename`` is what the recipient will see; ``size`` in bytes."""
+    """A file on disk that may be sent. ``filename`` is what the recipient will see; ``size`` in bytes."""
 
     field: str
     path: Path
@@ -47,104 +47,67 @@ class Upload:
     sha256: bytes
 
 
-def plain_filename(filename: str) -> str:
-    """The name as a person wrote it, where the client percent-encoded all of it; recipients will read it."""
-    if not _ENCODED_NAME.fullmatch(filename):
-        return filename.replace("%22", '"')
-    try:
-        return unquote(filename, errors="strict")
-    except UnicodeDecodeError:
-        return filename
-
-
 def too_large(field: str, limit: int) -> ApiError:
     reason = f"it is larger than {limit} bytes"
     return ApiError(413, "PAYLOAD_TOO_LARGE", f"{field}: {reason}", [(field, reason)])
 
 
-class _Content:
-    """Takes a file's bytes in order; writes, hashes and judges them. Raises MediaRefused."""
+async def receive_part(part: BodyPartReader, filename: str, kind: Kind, root: Path, limit: int) -> ReceivedPart | None:
+    """Streams the part into ``root``; None: a form's file field that was left empty. ``filename``: out of its header.
 
-    def __init__(self, path: Path, media_type: MediaType) -> None:
-        self._file = path.open("xb")
-        self._type = media_type
-        self._text = codecs.getincrementaldecoder("utf-8")() if media_type.signature is None else None
-        self._judged = False
-        self._digest = hashlib.sha256()
-
-    def write(self, block: bytes) -> None:
-        if not self._judged and self._type.signature is not None and not self._type.signature(block[:HEAD_SIZE]):
-            raise MediaRefused(f"its bytes are not those of {self._type.content_type}")
-        self._judged = True
-        self._judge_text(block)
-        self._file.write(block)
-        self._digest.update(block)
-
-    def _judge_text(self, block: bytes, final: bool = False) -> None:
-        if self._text is None:
-            return
-        try:
-            self._text.decode(block, final)
-        except UnicodeDecodeError:
-            raise MediaRefused("it is not text in UTF-8") from None
-        if b"\x00" in block:
-            raise MediaRefused("it is not text: it has NUL bytes")
-
-    def finish(self) -> bytes:
-        """SHA-256 of all."""
-        self._judge_text(b"", final=True)
-        self._file.close()
-        return self._digest.digest()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-async def receive_upload(part: BodyPartReader, kind: Kind, root: Path, limit: int) -> Upload | None:
-    """Streams the part into ``root``; None: a form's file field that was left empty.
-
-    Raises InvalidInput, ApiError 413 or 507, and what the connection raises when it is cut off; then nothing stays.
+    Raises ApiError 413 or 507, and what the connection raises when it is cut off; then nothing stays.
     """
-    field = kind.value
-    filename = plain_filename(part.filename or "")
     block = await _next_block(part)
     if not filename and not block:
         return None
     path = root / f"{uuid4().hex}.upload"
-    content: _Content | None = None
+    file: ReceivedFile | None = None
     complete = False
     try:
-        header = part.headers.get("Content-Disposition", "")
-        if _PATH_AT_HEAD.search(header):
-            raise MediaRefused("its file name has a path in it; give the plain name")
-        check_filename(filename)
-        media_type = media_type_of(kind, filename, part.headers.get("Content-Type", ""))
-        if not block:
-            raise MediaRefused("it is empty")
         await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
-        path = root / f"{uuid4().hex}.{filename.rpartition('.')[2].lower()}"
-        content = await asyncio.to_thread(_Content, path, media_type)
-        size = 0
+        file = await asyncio.to_thread(ReceivedFile, path)
         while block:
-            size += len(block)
-            if size > limit:
-                raise too_large(field, limit)
-            await asyncio.to_thread(content.write, block)
+            if file.size + len(block) > limit:
+                raise too_large(kind.value, limit)
+            await asyncio.to_thread(file.write, block)
             block = await _next_block(part)
-        digest = await asyncio.to_thread(content.finish)
+        facts = await asyncio.to_thread(file.finish)
         complete = True
-        return Upload(field, path, filename, media_type.content_type, size, digest)
-    except MediaRefused as error:
-        raise InvalidInput((field, str(error))) from None
+        return ReceivedPart(path, filename, part.headers.get("Content-Type", ""), facts)
     except ConnectionError:
         raise
     except OSError as error:
-        raise ApiError(507, "INSUFFICIENT_STORAGE", "uploads cannot be stored now", [(field, "no space")]) from error
+        raise ApiError(
+            507, "INSUFFICIENT_STORAGE", "uploads cannot be stored now", [(kind.value, "no space")]
+        ) from error
     finally:
-        if content is not None:
-            content.close()
+        if file is not None:
+            file.close()
         if not complete:
             path.unlink(missing_ok=True)
+
+
+def judged_upload(part: ReceivedPart, kind: Kind, wanted_name: str, types: FileTypes) -> Upload:
+    """``wanted_name``: the field ``filename``, '' where it was not given; it goes before the part's own. Raises
+    InvalidInput naming the field that is wrong."""
+    try:
+        wanted = given_filename(wanted_name) if wanted_name.strip() else ""
+    except NameRefused as error:
+        raise InvalidInput(("filename", str(error))) from None
+    try:
+        name = wanted or (given_filename(part.filename) if part.filename else "")
+        if not name and _is_text_field(part):
+            raise MediaRefused("it is a text without a file name; upload the file itself, with its name")
+        judged = judge(kind, name, part.facts, part.content_type, types)
+    except (NameRefused, MediaRefused) as error:
+        field = "filename" if wanted and part.facts.size else kind.value
+        raise InvalidInput((field, str(error))) from None
+    return Upload(kind.value, part.path, judged.filename, judged.content_type, part.facts.size, part.facts.sha256)
+
+
+def _is_text_field(part: ReceivedPart) -> bool:
+    """Such as a path that the client should have read the file from."""
+    return part.facts.is_text and part.content_type.partition(";")[0].strip().lower() in ("", "text/plain")
 
 
 async def _next_block(part: BodyPartReader) -> bytes:

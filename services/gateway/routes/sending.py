@@ -13,7 +13,15 @@ from uuid import UUID, uuid4
 import structlog
 from aiohttp import web
 
-from services.gateway.app_keys import ACCEPTANCE, ADDRESS_GUARD, DATABASE, ENDPOINTS, IDEMPOTENCY, SETTINGS
+from services.gateway.app_keys import (
+    ACCEPTANCE,
+    ADDRESS_GUARD,
+    DATABASE,
+    ENDPOINTS,
+    FILE_TYPES,
+    IDEMPOTENCY,
+    SETTINGS,
+)
 from services.gateway.intake.account_choice import AskedAccount, asked_account, choose_account
 from services.gateway.intake.bodies import Body, BodyLimits, arrived_json, json_body, received
 from services.gateway.intake.fields import Wish, form_values, read_wish, take_phones
@@ -69,7 +77,7 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
             if short and (plain := read_plain_text(raw, request.app[SETTINGS].default_region)) is not None:
                 return await _accept_message(request.app, kind, plain[0], plain[1], None, None)
             return await _answer(request, kind, await json_body(raw), key, account)
-        async with received(request, kind, _limits(kind, request.app[SETTINGS])) as body:
+        async with received(request, kind, _limits(kind, request.app)) as body:
             return await _answer(request, kind, body, key, account)
 
     return handler
@@ -100,7 +108,8 @@ async def _accept(
     recipients, wish = _read(app, kind, asked, upload is not None)
     wish = await bound_to_original(app[DATABASE], wish, app[ENDPOINTS])
     if kind is not Kind.MESSAGE:
-        await check_remote_media(kind, wish.content, app[ADDRESS_GUARD], app[SETTINGS].remote_media == "pass")
+        passed_on = app[SETTINGS].remote_media == "pass"
+        await check_remote_media(kind, wish.content, app[ADDRESS_GUARD], app[FILE_TYPES], passed_on)
     if upload is None:
         return await _accepted(request, app, kind, recipients, wish, None, claim)
     async with _stored(app, upload) as media:
@@ -126,9 +135,16 @@ async def _off_the_loop(phones: int, call: Callable[..., T], *arguments: Any) ->
     return call(*arguments) if phones <= _READ_ON_THE_LOOP else await asyncio.to_thread(call, *arguments)
 
 
-def _limits(kind: Kind, settings: GatewaySettings) -> BodyLimits:
+def _limits(kind: Kind, app: web.Application) -> BodyLimits:
+    settings = app[SETTINGS]
     upload = {Kind.MESSAGE: 0, Kind.IMAGE: settings.max_image_size, Kind.FILE: settings.max_file_size}[kind]
-    return BodyLimits(settings.max_body_size, upload, Path(settings.file_storage_root), seconds(settings.body_timeout))
+    return BodyLimits(
+        settings.max_body_size,
+        upload,
+        Path(settings.file_storage_root),
+        seconds(settings.body_timeout),
+        app[FILE_TYPES],
+    )
 
 
 async def _take(body: Body, settings: GatewaySettings) -> _Asked:

@@ -26,16 +26,16 @@ PDF = b"%PDF-1.7\n" + bytes(range(256))
 
 
 def form(
-    kind: str, content: Any, filename: str, content_type: str | None, first: bool = False, **fields: str
+    kind: str, content: Any, part_name: str, content_type: str | None, first: bool = False, **fields: str
 ) -> aiohttp.FormData:
     """A form with an upload behind its other fields, or before them."""
     data = aiohttp.FormData(default_to_multipart=True, quote_fields=False)
     if first:
-        data.add_field(kind, content, filename=filename, content_type=content_type)
+        data.add_field(kind, content, filename=part_name, content_type=content_type)
     for name, value in ({"phone": "15550100001"} | fields).items():
         data.add_field(name, value)
     if not first:
-        data.add_field(kind, content, filename=filename, content_type=content_type)
+        data.add_field(kind, content, filename=part_name, content_type=content_type)
     return data
 
 
@@ -106,6 +106,142 @@ async def test_files_of_other_types(client: Client, content: bytes, filename: st
     await results(await client.post("/api/send/file", data=data), AcceptedMessage, 202)
 
 
+async def stored_name(client: Client, store: Database, kind: str, data: Any, **options: Any) -> tuple[str, str]:
+    """(name, content type) with which an accepted upload is kept."""
+    found = await results(await client.post(f"/api/send/{kind}", data=data, **options), AcceptedMessage, 202)
+    row = await message_row(store, UUID(found["message_id"]))
+    media = await store.fetchrow("select filename, content_type from media where id = $1", row["media"])
+    assert media is not None
+    return media["filename"], media["content_type"]
+
+
+def multipart(*parts: tuple[str, bytes]) -> tuple[bytes, dict[str, str]]:
+    """A body byte by byte: headers (without the last line) and content of each part; and its own header."""
+    body = b"".join(b"--x\r\n" + head.encode() + b"\r\n\r\n" + content + b"\r\n" for head, content in parts)
+    return body + b"--x--\r\n", {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+PHONE = ('Content-Disposition: form-data; name="phone"', b"15550100001")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        # Python's requests, node's fetch and aiohttp with bytes, browsers with a wrong type, old Internet Explorers.
+        'form-data; name="image"; filename="photo.jpg"',
+        'form-data; name="image"; filename="photo.jpg"\r\nContent-Type: application/octet-stream',
+        'form-data; name="image"; filename="photo.jpg"\r\nContent-Type: image/jpg',
+        'form-data; name="image"; filename="photo.jpg"\r\nContent-Type: image/pjpeg; charset=binary',
+        'form-data; name="image"; filename="photo.jpg"\r\nContent-Type: image/png',
+        'form-data; name="image"; filename="photo.jpg"\r\nContent-Type: ',
+        'form-data; name="image"; filename="C:\\photos\\photo.jpg"\r\nContent-Type: image/pjpeg',
+        'form-data; name="image"; filename="photo.jfif"',
+        'form-data; name="image"; filename="photo"',
+        'form-data; name="image"; filename="photo.png"',
+    ],
+)
+async def test_an_image_is_known_by_its_bytes(client: Client, store: Database, head: str) -> None:
+    body, headers = multipart(PHONE, (f"Content-Disposition: {head}", JPEG))
+    assert await stored_name(client, store, "image", body, headers=headers) == ("photo.jpg", "image/jpeg")
+
+
+async def test_a_file_without_a_name(client: Client, store: Database) -> None:
+    octets = "\r\nContent-Type: application/octet-stream"
+    body, headers = multipart(PHONE, ('Content-Disposition: form-data; name="image"' + octets, PNG))
+    assert await stored_name(client, store, "image", body, headers=headers) == ("image.png", "image/png")
+    body, headers = multipart(PHONE, ('Content-Disposition: form-data; name="file"', PDF))
+    assert await stored_name(client, store, "file", body, headers=headers) == ("file.pdf", "application/pdf")
+    body, headers = multipart(PHONE, ('Content-Disposition: form-data; name="file"' + octets, b"name,price\n"))
+    assert await stored_name(client, store, "file", body, headers=headers) == ("file.txt", "text/plain")
+
+
+@pytest.mark.usefixtures("nothing_is_queued")
+async def test_a_path_in_place_of_a_file_is_none(gateway: Client) -> None:
+    for kind in ("image", "file"):
+        body, headers = multipart(PHONE, (f'Content-Disposition: form-data; name="{kind}"', b"./terms.pdf"))
+        response = await gateway.post(f"/api/send/{kind}", data=body, headers=headers)
+        assert await refused_fields(response, 400) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        ('filename="C:\\Users\\me\\Desktop\\offer.pdf"', "offer.pdf"),
+        ('filename="C:\\\\Users\\\\me\\\\offer.pdf"', "offer.pdf"),
+        ("filename=\"x.pdf\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.pdf", "Grüße.pdf"),
+        (
+            'filename="Rechnung\u202f12\u3000\u00a0נ\u200fا\u200cب.pdf"',
+            "Rechnung\u202f12\u3000\u00a0נ\u200fا\u200cب.pdf",
+        ),
+        ('filename="Acme Ltd..pdf"', "Acme Ltd..pdf"),
+        ('filename="' + "ใ" * 66 + '.pdf"', "ใ" * 66 + ".pdf"),
+        ('filename="Offer 2.1"', "Offer 2.1.pdf"),
+        ('filename="blob"', "blob.pdf"),
+    ],
+)
+async def test_names_as_clients_send_them(client: Client, store: Database, head: str, name: str) -> None:
+    part = (f'Content-Disposition: form-data; name="file"; {head}\r\nContent-Type: application/pdf', PDF)
+    body, headers = multipart(PHONE, part)
+    assert (await stored_name(client, store, "file", body, headers=headers))[0] == name
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_the_field_filename_goes_before_the_names_of_parts(client: Client, store: Database, first: bool) -> None:
+    data = form("file", PDF, "blob", "application/octet-stream", first, filename="Angebot – März.pdf", caption="x")
+    assert await stored_name(client, store, "file", data) == ("Angebot – März.pdf", "application/pdf")
+    [content] = await store.fetch("select content from messages")
+    assert content["content"] == {"caption": "x"}
+    data = form("file", PDF, "scan.pdf", "application/pdf", first, filename=" ")
+    assert (await stored_name(client, store, "file", data))[0] == "scan.pdf"
+    data = form("file", PDF, "scan.xyz", "application/pdf", first, filename="Offer")
+    assert (await stored_name(client, store, "file", data))[0] == "Offer.pdf"
+
+
+@pytest.mark.usefixtures("nothing_is_queued")
+@pytest.mark.parametrize("filename", ["a.png", "a.exe", "../a.pdf", "a\u202efdp.pdf", "nul.pdf", "x" * 300 + ".pdf"])
+async def test_a_filename_that_does_not_do_is_named(gateway: Client, filename: str) -> None:
+    data = form("file", PDF, "a.pdf", "application/pdf", filename=filename)
+    assert await refused_fields(await gateway.post("/api/send/file", data=data), 400) == ["filename"]
+    if filename != "a.png":
+        body = {"phone": "15550100001", "file_url": "http://8.8.8.8/a.pdf", "filename": filename}
+        assert await refused_fields(await gateway.post("/api/send/file", json=body), 400) == ["filename"]
+
+
+@pytest.mark.usefixtures("nothing_is_queued")
+async def test_an_image_has_no_name_that_anybody_sees(gateway: Client) -> None:
+    data = form("image", PNG, "a.png", "image/png", filename="b.png")
+    assert await refused_fields(await gateway.post("/api/send/image", data=data), 400) == ["filename"]
+
+
+@pytest.mark.parametrize(
+    ("content", "filename"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "with password.xlsx"),
+        (b"\xef\xbb\xbf%PDF-1.7\n\x00", "a.pdf"),
+        (b"\n\n%PDF-1.7\n\x00", "a.pdf"),
+        (b'<?xml version="1.0"?><Invoice/>', "invoice.xml"),
+        ("Müller;12\r\n".encode("cp1252"), "list.csv"),
+        ("Müller;12\r\n".encode("utf-16"), "list.csv"),
+        (b"text \xff", "a.txt"),
+        (JPEG, "photo.jfif"),
+        (b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00", "clip.mov"),
+    ],
+)
+async def test_files_that_people_send(client: Client, store: Database, content: bytes, filename: str) -> None:
+    data = form("file", content, filename, "application/octet-stream")
+    assert (await stored_name(client, store, "file", data))[0] == filename
+
+
+async def test_an_operator_takes_further_types(start_gateway: StartGateway, store: Database) -> None:
+    client = await start_gateway(file_types="apk, stp=model/step")
+    data = form("file", b"PK\x03\x04" + bytes(30), "shop.apk", None)
+    assert (await stored_name(client, store, "file", data))[0] == "shop.apk"
+    data = form("file", b"ISO-10303-21;", "part.stp", None)
+    assert await stored_name(client, store, "file", data) == ("part.stp", "model/step")
+    data = form("file", b"MZ\x90\x00", "setup.exe", None)
+    assert await refused_fields(await client.post("/api/send/file", data=data), 400) == ["file"]
+
+
 async def test_many_blocks_in_little_memory(client: Client, store: Database) -> None:
     content = b"%PDF-1.7\n" + random.Random(1).randbytes(20_000_000)
 
@@ -130,24 +266,24 @@ async def test_many_blocks_in_little_memory(client: Client, store: Database) -> 
 @pytest.mark.parametrize(
     ("kind", "content", "filename", "content_type"),
     [
-        ("image", PNG, "a.jpg", "image/jpeg"),
-        ("image", JPEG, "a.png", "image/png"),
-        ("image", PNG, "a.png", "image/jpeg"),
-        ("image", PNG, "a.png", "application/octet-stream"),
         ("image", b"<html>", "a.png", "image/png"),
         ("image", b"GIF89a", "a.gif", "image/gif"),
-        ("image", PNG, "png", "image/png"),
+        ("image", b"RIFF....WEBPVP8 ", "a.webp", "image/webp"),
+        ("image", PNG[:4], "a.png", "image/png"),
         ("image", b"", "a.png", "image/png"),
         ("image", PNG, "../a.png", "image/png"),
         ("image", PNG, "/a.png", "image/png"),
         ("image", PNG, "/etc/a.png", "image/png"),
-        ("image", PNG, "C:\\a.png", "image/png"),
+        ("image", PNG, "a\u202egnp.png", "image/png"),
         ("file", b"MZ\x90\x00", "a.exe", "application/octet-stream"),
         ("file", b"MZ\x90\x00", "a.pdf", "application/pdf"),
         ("file", PDF, "a.docx", "application/octet-stream"),
         ("file", b"<script>", "a.html", "text/html"),
-        ("file", b"text \xff", "a.txt", "text/plain"),
-        ("file", b"cut in a letter \xc3", "a.txt", "text/plain"),
+        ("file", b"<!DOCTYPE html><title>Sign in</title>", "a.pdf", "application/pdf"),
+        ("file", b"<html><title>Sign in</title>", "a.csv", "text/csv"),
+        ("file", PDF, "a.apk", "application/octet-stream"),
+        ("file", PDF, "con.pdf", "application/pdf"),
+        ("file", b"", "a.pdf", "application/pdf"),
         ("file", b"nul \x00", "a.csv", "text/csv"),
     ],
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import os
 import socket
+import threading
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shared.remote_media import AddressGuard, RemoteMediaError, fetch, new_fetching_session
+from shared.name_lookups import HostUnsure, NameLookups
+from shared.remote_media import AddressGuard, Fetched, NoPlace, RemoteMediaError, fetch, new_fetching_session
 
 PICTURE = os.urandom(200_000)
 PUBLIC = "93.184.216.34"
@@ -151,15 +156,92 @@ async def test_one_private_address_among_many_is_enough(names: Callable[[Answers
     assert await AddressGuard().check_url("http://cdn.example/a.png") == ""
 
 
-Fetch = Callable[..., Awaitable[tuple[str, str]]]
+@pytest.mark.parametrize("errno", [socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM, socket.EAI_MEMORY])
+async def test_a_name_server_without_an_answer_is_no_refusal(monkeypatch: pytest.MonkeyPatch, errno: int) -> None:
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(errno, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(HostUnsure):
+        await AddressGuard().check_url("http://cdn.example/a.png")
+
+
+@pytest.mark.parametrize("errno", [socket.EAI_NONAME, socket.EAI_NODATA])
+async def test_a_name_that_does_not_exist_is_one(monkeypatch: pytest.MonkeyPatch, errno: int) -> None:
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(errno, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    assert "cannot be found" in await AddressGuard().check_url("http://cdn.example/a.png")
+    assert "cannot be found" in await AddressGuard().check_url(f"http://{'x' * 70}.example/a.png")
+
+
+async def test_slow_names_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    asked: list[str] = []
+
+    async def have_been_asked(count: int) -> None:
+        while len(asked) < count:  # noqa: ASYNC110 - threads tell the loop nothing
+            await asyncio.sleep(0.001)
+
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> Any:
+        if not host.endswith(".example"):
+            return real(host, *arguments, **options)
+        asked.append(host)
+        if host.startswith("slow"):
+            answered.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (PUBLIC, 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    lookups = NameLookups(most_threads=12)
+    guard = AddressGuard(lookups=lookups)
+    try:
+        slow = [asyncio.create_task(guard.check_url(f"http://slow{number % 11}.example/")) for number in range(50)]
+        await have_been_asked(11)
+        assert await guard.check_url("http://quick.example/") == ""
+        # Not even as many threads as the event loop has of its own, which files are written with, are left.
+        assert await asyncio.gather(*(asyncio.to_thread(lambda: 1) for _ in range(40))) == [1] * 40
+        with pytest.raises(HostUnsure):
+            await lookups.find("slow0.example", 0.01)
+        other = asyncio.create_task(guard.check_url("http://slow11.example/"))
+        await have_been_asked(13)
+        with pytest.raises(HostUnsure, match="too many"):
+            await guard.check_url("http://quick2.example/")
+        assert await guard.check_url(f"http://{PUBLIC}/") == "", "an address needs no name server"
+    finally:
+        answered.set()
+    assert set(await asyncio.gather(*slow, other)) == {""}
+    assert len(asked) == 13, "a name that many ask for is looked up once"
+    assert await guard.check_url("http://quick2.example/") == ""
+
+
+Fetch = Callable[..., Awaitable[Fetched]]
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Site:
-    """A web site on 127.0.0.1, and how often it was asked."""
+    """A web site on 127.0.0.1, how often it was asked, and what it answers for some paths."""
 
     def __init__(self) -> None:
         self.port = 0
         self.asked: list[str] = []
+        self.answers: dict[str, Answer] = {}
+
+    def says(self, path: str, body: bytes, **headers: str) -> None:
+        """Answers with these bytes and headers, whatever they say about each other."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            response = web.StreamResponse(
+                headers={"Content-Type": "image/png", "Content-Length": str(len(body))} | named
+            )
+            await response.prepare(request)
+            await response.write(body)
+            return response
+
+        self.answers[path] = answer
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -167,6 +249,8 @@ class Site:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
         assert "Authorization" not in request.headers
+        if request.path in self.answers:
+            return await self.answers[request.path](request)
         match request.path.strip("/").split("/"):
             case ["status", number]:
                 return web.Response(status=int(number))
@@ -182,6 +266,27 @@ class Site:
                         await response.write(bytes(64 * 1024))
                 except ConnectionError:
                     return response
+            case ["drip"]:
+                response = web.StreamResponse(headers={"Content-Type": "image/png"})
+                await response.prepare(request)
+                try:
+                    while True:
+                        await response.write(b"x")
+                        await asyncio.sleep(0.01)
+                except ConnectionError:
+                    return response
+            case ["cut", "chunked"]:
+                response = web.StreamResponse()
+                response.enable_chunked_encoding()
+                await response.prepare(request)
+                await response.write(b"half")
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+            case ["reset"]:
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
             case ["cut"]:
                 response = web.StreamResponse(headers={"Content-Length": "1000"})
                 await response.prepare(request)
@@ -209,11 +314,15 @@ async def fetched(tmp_path: Path) -> AsyncIterator[Fetch]:
     sessions: list[aiohttp.ClientSession] = []
 
     async def get(
-        url: str, allowed: tuple[str, ...] = ("127.0.0.1/32",), most_bytes: int = 1_000_000
-    ) -> tuple[str, str]:
+        url: str,
+        allowed: tuple[str, ...] = ("127.0.0.1/32",),
+        most_bytes: int = 1_000_000,
+        seconds: float = 60.0,
+        target: Path = tmp_path / "file",
+    ) -> Fetched:
         guard = AddressGuard(allowed)
         sessions.append(new_fetching_session(guard))
-        return await fetch(sessions[-1], guard, url, tmp_path / "file", most_bytes)
+        return await fetch(sessions[-1], guard, url, target, most_bytes, seconds)
 
     yield get
     for session in sessions:
@@ -221,18 +330,20 @@ async def fetched(tmp_path: Path) -> AsyncIterator[Fetch]:
 
 
 async def test_a_file_arrives_byte_for_byte(site: Site, fetched: Fetch, tmp_path: Path) -> None:
-    assert await fetched(site.url("/pictures/Gr%C3%BC%C3%9Fe%201.png?signature=x")) == ("image/png", "Grüße 1.png")
+    got = await fetched(site.url("/pictures/Gr%C3%BC%C3%9Fe%201.png?signature=x"))
+    assert (got.declared, got.name, got.address_names) == ("image/png", "", ("Grüße 1.png",))
     assert (tmp_path / "file").read_bytes() == PICTURE
+    assert (got.facts.size, got.facts.head) == (len(PICTURE), PICTURE[:1024])
 
 
 async def test_a_name_is_no_path(site: Site, fetched: Fetch) -> None:
-    _, name = await fetched(site.url("/a/..%2F..%5Cetc%2Fpasswd"))
-    assert "/" not in name
-    assert "\\" not in name
+    assert (await fetched(site.url("/a/..%2F..%5Cetc%2Fpasswd"))).address_names == ("passwd",)
+    site.says("/named", PICTURE, Content_Disposition='attachment; filename="../../etc/pass\u202ewd"')
+    assert (await fetched(site.url("/named"))).name == "passwd"
 
 
 async def test_a_redirect_is_followed(site: Site, fetched: Fetch, tmp_path: Path) -> None:
-    assert (await fetched(site.url("/to?url=/a.png")))[1] == "a.png"
+    assert (await fetched(site.url("/to?url=/a.png"))).address_names == ("a.png", "to")
     assert (tmp_path / "file").read_bytes() == PICTURE
     assert site.asked == ["/to", "/a.png"]
 
@@ -294,11 +405,113 @@ async def test_a_file_that_is_too_large(site: Site, fetched: Fetch, tmp_path: Pa
     await fetched(site.url("/a.png"), most_bytes=len(PICTURE))
 
 
-async def test_half_a_file_is_none(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/cut", "/cut/chunked", "/reset"])
+async def test_half_a_file_is_none(site: Site, fetched: Fetch, tmp_path: Path, path: str) -> None:
     with pytest.raises(RemoteMediaError) as raised:
-        await fetched(site.url("/cut"))
+        await fetched(site.url(path))
     assert not raised.value.permanent
     assert not (tmp_path / "file").exists()
+
+
+async def test_a_server_that_drips_is_given_up(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+    with pytest.raises(RemoteMediaError, match="in time") as raised:
+        await fetched(site.url("/drip"), seconds=0.3)
+    assert not raised.value.permanent
+    assert not (tmp_path / "file").exists()
+
+
+async def test_nobody_listens(fetched: Fetch, unused_tcp_port: int) -> None:
+    with pytest.raises(RemoteMediaError) as raised:
+        await fetched(f"http://127.0.0.1:{unused_tcp_port}/a.png")
+    assert not raised.value.permanent
+
+
+async def test_a_name_that_the_answer_gives(site: Site, fetched: Fetch) -> None:
+    site.says(
+        "/dl", PICTURE, Content_Disposition="attachment; filename=x; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%E2%82%AC.png"
+    )
+    assert (await fetched(site.url("/dl?id=5"))).name == "Grüße €.png"
+
+
+def raw_deflate(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(content) + packer.flush()
+
+
+TEXT = b"a line of a list, again and again\n" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("identity", TEXT),
+        ("utf-8", TEXT),
+        ("gzip", gzip.compress(TEXT)),
+        ("X-GZIP", gzip.compress(TEXT)),
+        ("gzip", gzip.compress(TEXT[:1000]) + gzip.compress(TEXT[1000:])),
+        ("gzip", gzip.compress(TEXT) + bytes(100_000)),
+        ("identity, gzip", gzip.compress(TEXT)),
+        ("deflate", zlib.compress(TEXT)),
+        ("deflate", raw_deflate(TEXT)),
+        ("gzip", TEXT),
+    ],
+)
+async def test_what_is_packed_for_the_way_is_unpacked(
+    site: Site, fetched: Fetch, tmp_path: Path, encoding: str, body: bytes
+) -> None:
+    site.says("/a.txt", body, Content_Encoding=encoding)
+    got = await fetched(site.url("/a.txt"))
+    assert (tmp_path / "file").read_bytes() == TEXT
+    assert (got.facts.size, got.facts.is_text) == (len(TEXT), True)
+
+
+async def test_a_file_that_is_packed_itself_stays_so(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+    packed = gzip.compress(TEXT)
+    site.says("/a.tar.gz", packed, Content_Encoding="gzip", Content_Type="application/gzip")
+    await fetched(site.url("/a.tar.gz"))
+    assert (tmp_path / "file").read_bytes() == packed
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "permanent"),
+    [
+        ("br", b"\x0b\x02\x80hello\x03", True),
+        ("zstd", b"\x28\xb5\x2f\xfd", True),
+        ("compress", b"\x1f\x9d", True),
+        ("gzip, gzip", gzip.compress(gzip.compress(TEXT)), True),
+        ("gzip", gzip.compress(TEXT)[:-9], False),
+        ("gzip", gzip.compress(os.urandom(300_000))[:150_000], False),
+        ("gzip", gzip.compress(TEXT)[:50] + b"broken" * 50, True),
+        ("deflate", zlib.compress(os.urandom(3000))[:-10], False),
+    ],
+)
+async def test_what_cannot_be_unpacked_is_not_taken(
+    site: Site, fetched: Fetch, tmp_path: Path, encoding: str, body: bytes, permanent: bool
+) -> None:
+    site.says("/a.txt", body, Content_Encoding=encoding)
+    with pytest.raises(RemoteMediaError) as raised:
+        await fetched(site.url("/a.txt"))
+    assert raised.value.permanent is permanent
+    assert not (tmp_path / "file").exists()
+
+
+async def test_a_small_answer_that_unpacks_to_a_huge_one(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    assert len(bomb) < 100_000
+    site.says("/a.txt", bomb, Content_Encoding="gzip")
+    with pytest.raises(RemoteMediaError, match="larger") as raised:
+        await fetched(site.url("/a.txt"))
+    assert raised.value.permanent
+    assert not (tmp_path / "file").exists()
+
+
+async def test_a_full_disk_is_not_the_urls_fault(site: Site, fetched: Fetch, tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    with pytest.raises(NoPlace, match="No space left"):
+        await fetched(site.url("/a.png"), target=full)
+    with pytest.raises(NoPlace):
+        await fetched(site.url("/a.png"), target=tmp_path / "gone" / "file")
 
 
 async def test_without_the_list_it_is_refused(site: Site, fetched: Fetch) -> None:
