@@ -37,13 +37,14 @@ _WRITTEN = frozenset({"message", "message.reaction", "message.edited"})
 
 @dataclass(frozen=True, slots=True)
 class ReceiptEvent:
-    """``recipient``: whose receipts they are, ``<digits>@s.whatsapp.net`` or a group's id, '' where WhatsApp hides the number.
-    ``account``: the JID of the account that reports, ''."""
+    """``recipient``: whose receipts they are, ``<digits>@s.whatsapp.net`` or a group's id, '' where WhatsApp hides the number;
+    then ``lid`` is the hidden id. ``account``: the JID of the account that reports, ''."""
 
     whatsapp_ids: tuple[str, ...]
     receipt: Receipt
     recipient: str = ""
     account: str = ""
+    lid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,8 @@ def _receipt(payload: Mapping[str, Any], account: str) -> ReceiptEvent | None:
     wanted = tuple(dict.fromkeys(one for one in ids if 0 < len(one) <= _MAX_ID))
     if receipt is None or not wanted:
         return None
-    reporter = _PERSON_ID.fullmatch(account)
-    return ReceiptEvent(wanted, receipt, _recipient(payload), reporter[1] + PERSON if reporter else "")
+    recipient = _recipient(payload)
+    return ReceiptEvent(wanted, receipt, recipient, _phone(account), "" if recipient else _hidden_recipient(payload))
 
 
 def _recipient(payload: Mapping[str, Any]) -> str:
@@ -133,8 +134,13 @@ def _recipient(payload: Mapping[str, Any]) -> str:
         return chat
     if " in " in sender or chat.endswith(_NO_PERSONS):
         return ""
-    match = _PERSON_ID.fullmatch(sender) or _PERSON_ID.fullmatch(chat)
-    return match[1] + PERSON if match else ""
+    return _phone(sender) or _phone(chat)
+
+
+def _hidden_recipient(payload: Mapping[str, Any]) -> str:
+    if _string(payload.get("chat_id")).endswith(_NO_PERSONS):
+        return ""
+    return _hidden_id(_string(payload.get("from"))) or _hidden_id(_string(payload.get("chat_id")))
 
 
 def _written(kind: str, source: Mapping[str, Any]) -> InboundMessage | None:

@@ -23,7 +23,7 @@ from services.gateway.intake.gowa_events import (
     reporting_endpoint,
 )
 from services.gateway.intake.optout_words import Wish, wish_of
-from shared.database.conversations import Person, hear, keep_unresolved, note_number
+from shared.database.conversations import Person, hear, keep_unresolved, note_number, person_behind
 from shared.database.optouts import opt_in_by_message, opt_out_by_message, recipient_of
 from shared.database.receipts import record_receipts
 from shared.phone_key import phone_key
@@ -55,17 +55,7 @@ async def receive(request: web.Request) -> web.Response:
     await _note_numbers(request.app, event)
     match read_event(event):
         case ReceiptEvent() as said:
-            # Where only the hidden id (LID) is said, whoever knows its number gives the person here.
-            person = phone_key(said.recipient) if said.recipient else None
-            await record_receipts(
-                request.app[DATABASE],
-                request.app[SHARD],
-                said.whatsapp_ids,
-                endpoint,
-                said.receipt,
-                person,
-                said.account or None,
-            )
+            await _record(request.app, said, endpoint)
             _events.labels(said.receipt.value).inc()
         case InboundMessage() as said:
             _events.labels(await _heard(request.app, said, endpoint)).inc()
@@ -85,6 +75,14 @@ async def _body(request: web.Request) -> bytes:
     except ClientPayloadError as error:
         raise ConnectionResetError("the body was cut off") from error
     return bytes(gathered)
+
+
+async def _record(app: web.Application, said: ReceiptEvent, endpoint: str) -> None:
+    database = app[DATABASE]
+    person = phone_key(said.recipient) if said.recipient else None
+    if said.lid and (behind := await person_behind(database, said.lid)) is not None:
+        person = behind.phone_key
+    await record_receipts(database, app[SHARD], said.whatsapp_ids, endpoint, said.receipt, person, said.account or None)
 
 
 async def _note_numbers(app: web.Application, event: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from shared.messages import Receipt, Status
 from tests.integration.accepting import accept_campaign, accept_message, message_row, status_of
 from tests.integration.database.beginning import begin, due_why, failed, history, sent, to_retry, unknown, write
 from tests.integration.gateway.conftest import Client, StartGateway, results
-from tests.integration.gateway.webhooks import ACCOUNT, SECRET, ack, heard, post, signature
+from tests.integration.gateway.webhooks import ACCOUNT, SECRET, ack, heard, post, signature, text
 
 DAY = 86_400.0
 
@@ -306,5 +306,20 @@ async def test_a_receipt_proves_a_send_that_the_sender_gave_up(hearing: Client, 
     await write(store, unknown(await begin(store, message, endpoint=endpoint)))
     event = ack("3EB0A1B2C3D4E5F6071829", device=device) | {"device_id": ACCOUNT}
     event["payload"] |= {"from": "5551991234567@s.whatsapp.net", "from_lid": "2048@lid"}
+    await heard(hearing, event)
+    assert (await status_of(store, message), await receipt_of(store, message)) == (Status.SENT, "delivered")
+
+
+async def test_a_receipt_under_a_hidden_id_is_its_persons(hearing: Client) -> None:
+    """An earlier event has named the number behind it; until then it is nobody's."""
+    store = hearing.server.app[DATABASE]
+    [endpoint] = [one.id for one in hearing.server.app[ENDPOINTS].values() if one.device_id == "sales-1"]
+    message = await accept_message(store, phone="15550100001")
+    await write(store, unknown(await begin(store, message, endpoint=endpoint)))
+    event = ack("3EB0A1B2C3D4E5F6071829", device="sales-1")
+    event["payload"] |= {"from": "2048@lid"}
+    await heard(hearing, event)
+    assert await status_of(store, message) is not Status.SENT
+    await heard(hearing, text("hello", "15550100001@s.whatsapp.net", from_lid="2048@lid"))
     await heard(hearing, event)
     assert (await status_of(store, message), await receipt_of(store, message)) == (Status.SENT, "delivered")
