@@ -140,7 +140,7 @@ def _recipient(payload: Mapping[str, Any]) -> str:
 def _hidden_recipient(payload: Mapping[str, Any]) -> str:
     if _string(payload.get("chat_id")).endswith(_NO_PERSONS):
         return ""
-    return _hidden_id(_string(payload.get("from"))) or _hidden_id(_string(payload.get("chat_id")))
+    return hidden_id(_string(payload.get("from"))) or hidden_id(_string(payload.get("chat_id")))
 
 
 def _written(kind: str, source: Mapping[str, Any]) -> InboundMessage | None:
