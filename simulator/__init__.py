@@ -5,10 +5,10 @@ asked for, so that a test can ask afterwards what "WhatsApp" took, how often, an
 It imports nothing of the project around it; run it as ``python -m simulator --help``.
 
 Reading order: ``settings`` (what can be set), ``answers`` (the envelope and GOWA's errors), ``rules`` (the kinds of
-message and what GOWA demands of each), ``binding`` (how a body becomes fields), ``strictness`` (what a careful client
-must never send), ``moods`` and ``accounts`` (the state of each device), ``frost`` (standing still), ``lookups`` (who
-is on WhatsApp), ``groups`` (who is in which group), ``downloads`` and ``pictures`` (what is behind a URL, and whether
-it is a picture), ``ledger`` and ``chat_storage`` (what is remembered), ``sending`` (one send from arrival to answer),
-``names``, ``webhook``, ``receipts`` and ``inbound`` (what is told to the webhook), ``devices`` and ``control`` (the
-other routes), ``app`` (all of it put together).
+message and what GOWA demands of each), ``binding`` and ``go_json`` (how a body becomes fields), ``strictness`` (what
+a careful client must never send), ``moods`` and ``accounts`` (the state of each device), ``frost`` (standing still),
+``lookups`` (who is on WhatsApp), ``groups`` (who is in which group), ``downloads`` and ``pictures`` (what is behind a
+URL, and whether it is a picture), ``ledger`` and ``chat_storage`` (what is remembered), ``sending`` (one send from
+arrival to answer), ``names``, ``webhook``, ``receipts`` and ``inbound`` (what is told to the webhook), ``devices``
+and ``control`` (the other routes), ``app`` (all of it put together).
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -28,6 +29,13 @@ class Answer:
     def response(self) -> web.Response:
         """A fresh response of it."""
         return web.Response(status=self.status, body=self.body, headers=self.headers)
+
+    def raw(self) -> bytes:
+        """It as it stands on the wire, the connection ending with it."""
+        headers = {**self.headers, "Content-Length": str(len(self.body)), "Connection": "close"}
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
 
 
 def success(message: str, results: Any = None) -> Answer:
@@ -62,7 +70,8 @@ def invalid(message: str) -> Answer:
 
 def device_not_found(device: str) -> Answer:
     """404: an id was given that is not registered; the answer echoes it."""
-    return error(404, "DEVICE_NOT_FOUND", "device not found; provide a valid X-Device-Id", {"device_id": device})
+    message = "device not found; create a device first from /api/devices or provide a valid X-Device-Id"
+    return error(404, "DEVICE_NOT_FOUND", message, {"device_id": device})
 
 
 def not_on_whatsapp(jid: str) -> Answer:
@@ -82,6 +91,16 @@ NOT_CONNECTED = error(401, "AUTHENTICATION_ERROR", "you are not connect to servi
 NOT_LOGGED_IN = error(401, "AUTHENTICATION_ERROR", "you are not logged in")
 USYNC_FAILED = internal("failed to send usync query: info query timed out")
 DROPPED_DURING_SEND = internal("websocket disconnected before message send returned response")
-TIMELOCK = error(429, "WA_REACHOUT_TIMELOCK", "WhatsApp rejected this send with error 463 (reach-out timelock)")
+# As long as GOWA's, which is some 600 characters of advice.
+TIMELOCK = error(
+    429,
+    "WA_REACHOUT_TIMELOCK",
+    "WhatsApp rejected this send (error 463, reach-out timelock). The account may not open new chats for now: the "
+    "recipient has not been in touch with it before, the number is new or has been quiet, Meta has limited it to the "
+    "phone, or the tokens that prove an earlier contact are missing. Write to this person once from WhatsApp on the "
+    "phone, ask them to write first, or go on with chats that already exist. Hours or days may pass before new chats "
+    "are possible again, and every further try in the meantime can make that longer, so wait before anything is sent "
+    "to people whom this account does not know yet.",
+)
 DEADLINE = error(504, "GATEWAY_TIMEOUT", "Request timed out waiting for WhatsApp server response")
 GARBAGE = Answer(200, b"<html><body>welcome to the hotel network</body></html>", {"Content-Type": "text/html"})

@@ -8,29 +8,22 @@ Files exist in multipart only and are hashed as they stream by.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
 import aiohttp
-import orjson
 from aiohttp import web
 
+from simulator import go_json
 from simulator.answers import TOO_LARGE, UNREADABLE_BODY, Answer, internal
+from simulator.pictures import PictureCheck
 from simulator.rules import FieldType, File, Kind
 
 BODY_LIMIT = 100_000_000
 _CHUNK = 256 * 1024
 
-_GO_NAMES: Mapping[type, str] = {
-    str: "string",
-    bool: "bool",
-    int: "number",
-    float: "number",
-    list: "array",
-    dict: "object",
-}
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True", "on"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False", ""})
 
@@ -83,44 +76,24 @@ async def bind(request: web.Request, kind: Kind, bound: Bound, stop_at_file: Cal
 
 def _bind_json(body: bytes, kind: Kind, bound: Bound) -> None:
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BindError(internal(f'bind "" from body: {error}'), "body is no JSON") from None
-    if not isinstance(content, dict):
-        raise _mismatch(kind, "", content, "object")
-    for given, value in content.items():
-        name = given if given in kind.fields else given.lower()
-        if name != given and name in kind.fields:
-            bound.problems.append(f"field {given} in the wrong case")
-        if name == kind.file:
-            if value is not None:
-                raise _mismatch(kind, name, value, "multipart.FileHeader")
-            bound.problems.append(f"field {name} is null")
-        elif name not in kind.fields:
-            bound.problems.append(f"unknown field {given}")
-        elif value is None:
-            bound.problems.append(f"field {name} is null")
-        elif _fits(value, kind.fields[name]):
-            bound.fields[name] = value
-        else:
-            raise _mismatch(kind, name, value, kind.fields[name])
+        for given, value in go_json.parse(body, kind.struct).items():
+            _bind_member(given, value, kind, bound)
+    except go_json.GoJsonError as error:
+        raise BindError(internal(f'bind "{error.path}" from body: {error}'), str(error)) from None
 
 
-def _fits(value: object, wanted: FieldType) -> bool:
-    if wanted == "string":
-        return type(value) is str
-    if wanted == "bool":
-        return type(value) is bool
-    if wanted == "int":
-        return type(value) is int
-    return isinstance(value, list) and all(type(element) is str for element in value)
-
-
-def _mismatch(kind: Kind, name: str, value: object, wanted: str) -> BindError:
-    given = _GO_NAMES.get(type(value), "value")
-    field_name = f"{kind.struct}.{name}" if name else kind.struct
-    reason = f"json: cannot unmarshal {given} into Go struct field {field_name} of type {wanted}"
-    return BindError(internal(f'bind "{name}" from body: {reason}'), f"{name or 'body'} is a {given}, not a {wanted}")
+def _bind_member(given: str, value: object, kind: Kind, bound: Bound) -> None:
+    name = given if given in kind.fields else given.lower()
+    if name not in kind.fields and name != kind.file:
+        bound.problems.append(f"unknown field {given}")
+        return
+    if name != given:
+        bound.problems.append(f"field {given} in the wrong case")
+    if value is None:
+        bound.problems.append(f"field {name} is null")
+        return
+    go_json.check_type(kind, name, value)
+    bound.fields[name] = value
 
 
 def _bind_form(pairs: Iterable[tuple[str, str]], kind: Kind, bound: Bound) -> None:
@@ -171,7 +144,7 @@ async def _bind_multipart(request: web.Request, kind: Kind, bound: Bound, stop_a
                 bound.fields = known.fields
                 if stop_at_file():
                     raise StoppedAtFile
-                file = await _hashed(part, BODY_LIMIT - read)
+                file = await _hashed(part, BODY_LIMIT - read, is_picture=kind.name == "image")
                 read += file.size
                 _add_file(file, kind, bound)
             if read > BODY_LIMIT:
@@ -191,13 +164,13 @@ def _add_file(file: File, kind: Kind, bound: Bound) -> None:
         bound.file = file
 
 
-async def _hashed(part: aiohttp.BodyPartReader, limit: int) -> File:
-    digest = hashlib.sha256()
-    size, head = 0, b""
+async def _hashed(part: aiohttp.BodyPartReader, limit: int, is_picture: bool) -> File:
+    digest, check = hashlib.sha256(), PictureCheck()
+    size = 0
     while chunk := await part.read_chunk(_CHUNK):
-        if size < 16:
-            head = (head + bytes(chunk[:16]))[:16]
         digest.update(chunk)
+        if is_picture:
+            check.feed(chunk)
         size += len(chunk)
         if size > limit:
             break
@@ -207,5 +180,5 @@ async def _hashed(part: aiohttp.BodyPartReader, limit: int) -> File:
         content_type=part.headers.get("Content-Type", ""),
         size=size,
         sha256=digest.hexdigest(),
-        head=head,
+        picture_problem=check.verdict() if is_picture else None,
     )

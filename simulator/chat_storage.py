@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -104,8 +104,10 @@ class ChatStorage:
         rows = self._chats.get(account.storage_key, {}).get(jid)
         if rows is None:
             pagination = {"limit": limit, "offset": offset, "total": 0}
-            info = {"jid": jid, "name": jid.partition("@")[0]}
-            return success("Success get chat messages", {"data": [], "pagination": pagination, "chat_info": info})
+            return success(
+                "Success get chat messages",
+                {"data": [], "pagination": pagination, "chat_info": {**_NO_CHAT, "jid": jid}},
+            )
         try:
             is_wanted = _filter(request)
         except ValueError as error:
@@ -174,6 +176,17 @@ def _filter(request: web.Request) -> Callable[[Row], bool]:
         return not from_me or row.is_from_me == _is_true(request, "is_from_me")
 
     return is_wanted
+
+
+_NO_CHAT: Mapping[str, Any] = {
+    "jid": "",
+    "name": "",
+    "last_message_time": "",
+    "ephemeral_expiration": 0,
+    "created_at": "",
+    "updated_at": "",
+    "archived": False,
+}
 
 
 def _chat_info(jid: str, rows: list[Row]) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def device_routes(simulation: Simulation) -> list[web.RouteDef]:
 
     return [
         web.get("/health", health),
+        web.get("/", open_to_users(lambda _: _PAGE)),
         web.get("/app/info", open_to_users(lambda _: _app_info())),
         web.get("/app/status", of_a_device(lambda account, _: _app_status(account))),
         web.get("/devices", open_to_users(listing)),
@@ -99,6 +100,8 @@ def device_routes(simulation: Simulation) -> list[web.RouteDef]:
     ]
 
 
+# The user interface; no device is asked for.
+_PAGE = Answer(200, b"<!DOCTYPE html><title>GOWA</title>", {"Content-Type": "text/html; charset=utf-8"})
 _NO_DEVICES = b'{"code":"SUCCESS","message":"List devices","results":null}'
 
 

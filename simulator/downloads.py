@@ -19,7 +19,7 @@ import aiohttp
 
 from simulator.answers import Answer, internal
 from simulator.pictures import PictureCheck, is_webp
-from simulator.rules import CONTENT_TYPES, MAX_DOWNLOAD, MAX_FILE, MAX_IMAGE, Kind, name_in_url
+from simulator.rules import CONTENT_TYPES, MAX_DOWNLOAD, MAX_FILE, MAX_IMAGE, Kind, name_in_url, thumbnail_failure
 
 # Go counts the requests already made; the tenth redirect is one too many.
 _REQUESTS = 10
@@ -87,6 +87,7 @@ class Downloads:
 
 async def _followed(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientResponse:
     """The first answer that is no redirect. Raises _Failed."""
+    location = url
     for _ in range(_REQUESTS):
         _check_address(url)
         try:
@@ -102,8 +103,9 @@ async def _followed(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientR
         if response.status not in _REDIRECTS or "Location" not in response.headers:
             return response
         response.release()
-        url = urljoin(url, response.headers["Location"])
-    raise _Failed(f'Get "{url}": too many redirects')
+        location = response.headers["Location"]
+        url = urljoin(url, location)
+    raise _Failed(f'Get "{location}": too many redirects')
 
 
 def _check_address(url: str) -> None:
@@ -130,7 +132,8 @@ def _is_loopback(host: str) -> bool:
 def _refused(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"dial tcp {parts.hostname}:{port}: connect: connection refused"
+    host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
+    return f"dial tcp {host}:{port}: connect: connection refused"
 
 
 def _check_head(kind: Kind, response: aiohttp.ClientResponse) -> None:
@@ -192,11 +195,3 @@ def _decoded(fetched: Fetched, name: str) -> Fetched | Answer:
     if is_webp(fetched.head) or fetched.picture_problem is None:
         return fetched
     return thumbnail_failure(name, fetched.picture_problem)
-
-
-def thumbnail_failure(name: str, problem: str) -> Answer:
-    """500: the picture cannot be opened."""
-    return internal(
-        f"Failed to open image file 'statics/senditems/{name}' for thumbnail generation: {problem}. "
-        "Possible causes: file not found, unsupported format, or permission denied."
-    )

@@ -22,10 +22,10 @@ from simulator.rules import File, recipient_jid
 class Line:
     """One request. Times are unix seconds.
 
-    ``outcome`` is the HTTP status, or how it ended without an answer (``cut-before``, ``cut-after``, ``hang``, ``killed``,
-    ``client-gone``); ``in_flight`` counts the device's sends on HTTP level when it arrived, itself included; ``fetched``
-    is what GOWA fetched itself; ``quote_found`` is null without a ``reply_message_id``, and false when the message goes
-    out without its quote.
+    ``outcome`` is the HTTP status, or how it ended without an answer (``cut-before``, ``cut-after``, ``hang``,
+    ``reset``, ``killed``, ``client-gone``); ``in_flight`` counts the device's sends on HTTP level when it arrived,
+    itself included; ``fetched`` is what GOWA fetched itself; ``quote_found`` is null without a ``reply_message_id``,
+    and false when the message goes out without its quote.
     """
 
     sequence: int

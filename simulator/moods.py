@@ -39,7 +39,7 @@ from simulator.settings import seconds
 # door: before the fields are checked; session: client, socket and login; lookup: is the number on WhatsApp;
 # whatsapp: the send itself.
 Stage = Literal["door", "session", "lookup", "whatsapp"]
-Ending = Literal["answer", "cut-before", "cut-after", "hang", "killed"]
+Ending = Literal["answer", "cut-before", "cut-after", "hang", "killed", "reset"]
 
 
 @dataclass(frozen=True, slots=True)

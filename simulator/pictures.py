@@ -7,7 +7,7 @@ walked up to the end mark. Other kinds that Go knows are told by their first byt
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 _UNKNOWN = "image: unknown format"
 _CUT_OFF = "unexpected EOF"
@@ -50,6 +50,10 @@ class PictureCheck:
             self._ended, self._problem = True, end.value
             self._held.clear()
 
+    def _ends_with(self, problem: str) -> None:
+        """What it is to be when no more bytes come."""
+        self._problem = problem
+
     def _read(self) -> _Reading:
         while len(self._held) < len(_PNG):
             yield
@@ -58,7 +62,7 @@ class PictureCheck:
                 del self._held[: len(signature)]
                 # Until the end has come.
                 self._problem = _CUT_OFF
-                return (yield from read(self._held))
+                return (yield from read(self._held, self._ends_with))
         return None if self._held.startswith(_OTHERS) else _UNKNOWN
 
 
@@ -75,15 +79,18 @@ def _take(held: bytearray, size: int) -> Generator[None, None, bytes]:
     return taken
 
 
-def _read_png(held: bytearray) -> _Reading:
+def _read_png(held: bytearray, ends_with: Callable[[str], None]) -> _Reading:
     pixels = _Pixels()
     while True:
+        ends_with(_CUT_OFF)
         head = yield from _take(held, 8)
         length, kind = int.from_bytes(head[:4]), head[4:]
         if length > 0x7FFFFFFF:
             return f"{_BAD_PNG}Bad chunk length: {length}"
         checksum = zlib.crc32(kind)
         rest = length
+        if kind == b"IDAT":
+            ends_with(_BAD_PNG + "not enough pixel data")
         while rest:
             piece = yield from _take(held, min(rest, _PIECE))
             rest -= len(piece)
@@ -116,7 +123,7 @@ class _Pixels:
         try:
             self._had += len(self._inflating.decompress(piece))
         except zlib.error:
-            return "zlib: invalid header"
+            return f"flate: corrupt input before offset {self._had}"
         return None
 
     def problem_at_end(self) -> str | None:
@@ -142,7 +149,7 @@ class _Pixels:
         return None
 
 
-def _read_jpeg(held: bytearray) -> _Reading:
+def _read_jpeg(held: bytearray, _: Callable[[str], None]) -> _Reading:
     has_frame = has_scan = False
     while True:
         marker = yield from _next_marker(held)

@@ -145,14 +145,15 @@ _WRONG_CONTENT_TYPE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An uploaded part; its bytes are counted and hashed, never kept. ``head`` is its first 16 bytes."""
+    """An uploaded part; its bytes are counted and hashed, never kept. ``picture_problem`` is why Go could not decode it,
+    for the kinds where it tries."""
 
     field: str
     filename: str
     content_type: str
     size: int
     sha256: str
-    head: bytes
+    picture_problem: str | None = None
 
 
 def recipient_jid(phone: str) -> str:
@@ -177,15 +178,19 @@ def _broken_rule(kind: Kind, fields: Mapping[str, Any], file: File | None) -> st
     if kind.name == "presence":
         return None
     if _starts_with_zero(fields["phone"]):
-        return "phone number must be in international format (should not start with 0)"
+        return _LEADING_ZERO
     if kind.name == "contact" and _starts_with_zero(fields["contact_phone"]):
-        return "contact phone number must be in international format (should not start with 0)"
+        return f"contact {_LEADING_ZERO}"
     if kind.file is not None:
         sentence = _media_rule(kind.name, fields, file)
         if sentence is not None:
             return sentence
     if fields.get("duration") not in DURATIONS and fields.get("duration") is not None:
-        return "duration must be 0, 86400, 604800 or 7776000 seconds"
+        return "duration must be one of: 0 (no expiry), 86400 (24h), 604800 (7d), 7776000 (90d)"
+    for mention in fields.get("mentions", ()):
+        # Only that much is checked; whoever is unknown is dropped without a word.
+        if mention != "@everyone" and (not mention.removeprefix("+") or _starts_with_zero(mention)):
+            return f"mention {mention}: phone number must be in international format"
     if kind.name == "poll" and len(set(fields["options"])) != len(fields["options"]):
         return "options should be unique"
     return None
@@ -223,7 +228,7 @@ def _media_rule(name: str, fields: Mapping[str, Any], file: File | None) -> str 
     url = fields.get(f"{name}_url")
     title = name.capitalize()
     if file is None and not url:
-        return f"either {title} or {title}URL must be provided" if url is None else f"{title}URL cannot be empty"
+        return f"either {title} or {title}URL must be provided"
     if name == "sticker" and file is not None and url:
         return "cannot provide both Sticker file and StickerURL"
     if file is not None:
@@ -240,6 +245,12 @@ def _media_rule(name: str, fields: Mapping[str, Any], file: File | None) -> str 
     if url and not is_url(url):
         return f"{title}URL must be a valid URL"
     return None
+
+
+_LEADING_ZERO = (
+    "phone number must be in international format (should not start with 0). "
+    "For Indonesian numbers, use 62xxx format instead of 08xxx"
+)
 
 
 def _starts_with_zero(phone: str) -> bool:
@@ -267,7 +278,6 @@ def is_url(value: str) -> bool:
     return known and bool(re.fullmatch(r"localhost|\[?[0-9a-f:]+\]?|[\w-]+(\.[\w-]+)+\.?", host))
 
 
-_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 _SAVEABLE = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".bmp")
 
 
@@ -275,11 +285,19 @@ def media_refusal(kind: Kind, fields: Mapping[str, Any], file: File | None) -> A
     """GOWA's 500 for an uploaded image that it cannot use, or None."""
     if kind.name != "image" or file is None or fields.get("image_url"):
         return None
-    if not file.head.startswith(_IMAGE_STARTS):
-        return internal("Failed to open image file for thumbnail generation: unsupported format")
+    if file.picture_problem is not None:
+        return thumbnail_failure(file.filename, file.picture_problem)
     if not file.filename.lower().endswith(_SAVEABLE):
-        return internal("failed to save thumbnail: unsupported image format")
+        return internal("failed to save thumbnail imaging: unsupported image format")
     return None
+
+
+def thumbnail_failure(name: str, problem: str) -> Answer:
+    """500: the picture cannot be opened."""
+    return internal(
+        f"Failed to open image file 'statics/senditems/{name}' for thumbnail generation: {problem}. "
+        "Possible causes: file not found, unsupported format, or permission denied."
+    )
 
 
 def stored_content(kind: Kind, fields: Mapping[str, Any], file: File | None) -> str:

@@ -151,6 +151,8 @@ class Sending:
             await bind(request, send.kind, bound, stop_at_file)
         except BindError as error:
             line.malformed = [error.problem]
+            if error.answer is answers.TOO_LARGE:
+                raise _Struck("reset", error.answer) from None
             return error.answer
         except StoppedAtFile:
             pass
@@ -271,8 +273,11 @@ class Sending:
         return success(status, {"message_id": line.whatsapp_id, "status": status})
 
     async def _end(self, struck: _Struck, line: Line, request: web.Request) -> web.StreamResponse:
-        if struck.answer is not None:
+        if struck.ending == "answer" and struck.answer is not None:
             return _finish(line, request, struck.answer)
+        if struck.ending == "reset" and struck.answer is not None and request.transport is not None:
+            # Fiber answers and closes without reading on: whoever is still writing sees a reset, not the answer.
+            request.transport.write(struck.answer.raw())
         if struck.ending == "hang":
             await self._until_gone(request)
         line.outcome = struck.ending

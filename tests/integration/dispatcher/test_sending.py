@@ -15,10 +15,10 @@ from aiohttp.test_utils import TestServer
 from shared.messages import Lane, Status
 from tests.integration.accepting import accept_campaign
 from tests.integration.dispatcher.stage import Stage, eventually
+from tests.pictures import WEBP, png
 from tests.servers import ServiceProcess
 
-PNG = b"\x89PNG\r\n\x1a\n" + os.urandom(700_000)
-WEBP = bytes.fromhex("524946461a000000574542505650384c0d0000002f00000010071011118888fe0700")
+PNG = png(500, 500)
 PDF = b"%PDF-1.4 a list"
 LOOPBACK = "127.0.0.1/32"
 
@@ -102,7 +102,7 @@ async def test_an_image_of_a_campaign_is_read_once(stage: Stage) -> None:
 
 
 async def test_a_field_that_was_not_given_is_not_sent(stage: Stage) -> None:
-    media = await stage.store_media(PNG[:1000], "a.png", "image/png")
+    media = await stage.store_media(png(), "a.png", "image/png")
     await stage.build()
     message = await stage.send(content={}, kind="image", media=media)
     await stage.dispatcher()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import FormData, MultipartWriter, encode_basic_auth
 
-from .conftest import JPEG, PHONE, Gowa, Site, Start, content
+from .conftest import JPEG, PHONE, PNG, Gowa, Site, Start, content
 
 SENDS: dict[str, tuple[dict[str, Any], str, str]] = {
     "message": ({"message": "hello"}, "Message sent to", "hello"),
@@ -65,8 +65,15 @@ RULES: list[tuple[str, dict[str, Any], str]] = [
     ("message", {"phone": "08123456789", "message": "x"}, "international format"),
     ("message", {"phone": "+08123456789", "message": "x"}, "international format"),
     ("message", {"phone": PHONE, "message": "x", "duration": 3600}, "duration must be"),
+    (
+        "message",
+        {"phone": PHONE, "message": "x", "mentions": ["08123456789"]},
+        "mention 08123456789: phone number must",
+    ),
+    ("message", {"phone": PHONE, "message": "x", "mentions": ["15550100002", "+0"]}, "mention +0: phone number"),
+    ("message", {"phone": PHONE, "message": "x", "mentions": [""]}, "mention : phone number must be in international"),
     ("image", {"phone": PHONE}, "either Image or ImageURL must be provided"),
-    ("image", {"phone": PHONE, "image_url": ""}, "ImageURL cannot be empty"),
+    ("image", {"phone": PHONE, "image_url": ""}, "either Image or ImageURL must be provided"),
     ("image", {"phone": PHONE, "image_url": "no address"}, "ImageURL must be a valid URL"),
     ("file", {"phone": PHONE}, "either File or FileURL must be provided"),
     ("video", {"phone": PHONE, "video_url": "http://"}, "VideoURL must be a valid URL"),
@@ -103,8 +110,26 @@ async def test_the_four_disappearing_timers_pass(gowa: Gowa, duration: int) -> N
     assert (await gowa.send(duration=duration))[0] == 200
 
 
+@pytest.mark.parametrize(
+    "mentions", [["15550100002"], ["@everyone"], ["bob"], ["+1 555 010 0002"], [], ["+15550100002"]]
+)
+async def test_other_mentions_pass_unchecked(gowa: Gowa, mentions: list[str]) -> None:
+    assert (await gowa.send(mentions=mentions))[0] == 200
+
+
+async def test_halves_of_surrogate_pairs_become_a_question_mark(gowa: Gowa) -> None:
+    body = b'{"phone": "15550100001@s.whatsapp.net", "message": "a\\ud83d b\xff"}'
+    response = await gowa.client.post("/send/message", data=body, headers={"Content-Type": "application/json"})
+    assert response.status == 200
+    assert (await gowa.line())["fields"]["message"] == "a\ufffd b\ufffd"
+
+
 UNBINDABLE: list[tuple[str, dict[str, Any], str]] = [
-    ("message", {"phone": 15550100001, "message": "x"}, "number into Go struct field MessageRequest.phone"),
+    (
+        "message",
+        {"phone": 15550100001, "message": "x"},
+        'bind "BaseRequest.phone" from body: json: cannot unmarshal number',
+    ),
     ("message", {"phone": PHONE, "message": "x", "duration": "86400"}, "duration"),
     ("message", {"phone": PHONE, "message": "x", "duration": 86400.5}, "duration"),
     ("message", {"phone": PHONE, "message": "x", "is_forwarded": "true"}, "is_forwarded"),
@@ -125,12 +150,22 @@ async def test_json_of_the_wrong_type_is_500(gowa: Gowa, kind: str, fields: dict
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type"),
-    [(b"{", "application/json"), (b"[]", "application/json"), (b"", "application/json"), (b"{}", "text/plain")],
+    ("body", "content_type", "sentence"),
+    [
+        (b"{", "application/json", 'bind "" from body: unexpected end of JSON input'),
+        (b"[]", "application/json", "json: cannot unmarshal array into Go value of type send.MessageRequest"),
+        (b"", "application/json", "unexpected end of JSON input"),
+        (b'{"phone": 1,}', "application/json", "invalid character '}' looking for beginning of"),
+        (b"{} x", "application/json", "invalid character 'x' after top-level value"),
+        (b'{"phone": NaN}', "application/json", "invalid character 'N' looking for beginning of value"),
+        (b"{}", "text/plain", "Unprocessable Entity"),
+    ],
 )
-async def test_a_body_that_cannot_be_read_is_500(gowa: Gowa, body: bytes, content_type: str) -> None:
+async def test_a_body_that_cannot_be_read_is_500(gowa: Gowa, body: bytes, content_type: str, sentence: str) -> None:
     response = await gowa.client.post("/send/message", data=body, headers={"Content-Type": content_type})
-    assert (response.status, (await response.json())["code"]) == (500, "INTERNAL_SERVER_ERROR")
+    envelope = await response.json()
+    assert (response.status, envelope["code"]) == (500, "INTERNAL_SERVER_ERROR")
+    assert sentence in envelope["message"]
     assert (await gowa.line())["malformed"]
 
 
@@ -185,7 +220,23 @@ async def test_an_upload_is_hashed_and_not_kept(gowa: Gowa) -> None:
 
 UPLOADS = [
     ("image", "image", JPEG, "a.jpg", "image/webp", 400, "your image is not allowed"),
-    ("image", "image", b"no image", "a.jpg", "image/jpeg", 500, "Failed to open image"),
+    ("image", "image", PNG, "a.png", "image/png", 200, "Message sent to"),
+    ("image", "image", JPEG, "a.jpg", "image/jpeg", 200, "Message sent to"),
+    ("image", "image", b"no image", "a.jpg", "image/jpeg", 500, "generation: image: unknown format. Possible"),
+    (
+        "image",
+        "image",
+        PNG[:8] + bytes(range(256)) * 3,
+        "a.png",
+        "image/png",
+        500,
+        "generation: unexpected EOF. Possible",
+    ),
+    ("image", "image", PNG[:8] + b"\xff" * 300, "a.png", "image/png", 500, "Bad chunk length: 4294967295"),
+    ("image", "image", PNG[:50], "a.png", "image/png", 500, "png: invalid format: not enough pixel data"),
+    ("image", "image", PNG[:30] + b"!" + PNG[31:], "a.png", "image/png", 500, "png: invalid format: invalid checksum"),
+    ("image", "image", JPEG[:-2], "a.jpg", "image/jpeg", 500, "'statics/senditems/a.jpg' for thumbnail generation: un"),
+    ("image", "image", b"\xff\xd8\xff\xd9" + bytes(9), "a.jpg", "image/jpeg", 500, "JPEG format: missing SOS marker"),
     ("image", "image", JPEG, "a.xyz", "image/jpeg", 500, "failed to save thumbnail"),
     ("image", "photo", JPEG, "a.jpg", "image/jpeg", 400, "either Image or ImageURL"),
     ("video", "video", b"x", "a.webm", "video/webm", 400, "your video type is not allowed"),
@@ -225,6 +276,22 @@ async def test_a_body_over_100_mb_is_413_in_plain_text_and_unread(gowa: Gowa) ->
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"Content-Type: text/plain" in answer
     assert (await gowa.line())["malformed"] == ["body over 100,000,000 bytes"]
+
+
+async def test_whoever_is_still_writing_such_a_body_sees_a_reset(gowa: Gowa) -> None:
+    _, writer = await asyncio.open_connection(gowa.client.host, gowa.client.port)
+    head = "POST /send/file HTTP/1.1\r\nHost: simulator\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    writer.write(f"{head}Content-Length: 100000001\r\n\r\n".encode())
+
+    async def write_on() -> None:
+        for _ in range(400):
+            writer.write(bytes(250_000))
+            await writer.drain()
+
+    with pytest.raises(ConnectionError):
+        await write_on()
+    writer.close()
+    assert (await gowa.line())["outcome"] == "reset"
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=b", "application/json"])
@@ -306,6 +373,17 @@ async def test_a_wrong_path_asks_for_the_device_first(start: Start) -> None:
     wrong_method = await gowa.client.get("/send/message", headers=headers)
     assert (nowhere.status, wrong_method.status) == (404, 405)
     assert wrong_method.content_type == "text/plain"
+
+
+async def test_the_front_page_asks_for_no_device(start: Start) -> None:
+    gowa = await start(devices=("sales-1", "sales-2"))
+    response = await gowa.client.get("/")
+    assert (response.status, response.content_type) == (200, "text/html")
+
+
+async def test_the_advice_with_a_time_lock_is_long(gowa: Gowa) -> None:
+    await gowa.mood("429-timelock")
+    assert 550 < len((await gowa.send())[1]["message"]) < 650
 
 
 async def test_device_pages(gowa: Gowa) -> None:

@@ -85,7 +85,10 @@ async def test_messages_of_a_chat_are_filtered(start: Start) -> None:
 
 
 async def test_wrong_filters_and_an_unknown_chat(gowa: Gowa) -> None:
-    assert await gowa.stored("15550100099@s.whatsapp.net") == []
+    unknown = await gowa.results("/chat/15550100099@s.whatsapp.net/messages")
+    assert unknown["data"] == []
+    nothing = {"name": "", "last_message_time": "", "ephemeral_expiration": 0, "created_at": "", "updated_at": ""}
+    assert unknown["chat_info"] == {"jid": "15550100099@s.whatsapp.net", "archived": False, **nothing}
     await gowa.send()
     path = f"/chat/{PHONE}/messages"
     assert (await gowa.get(path, start_time="yesterday"))[0] == 500
