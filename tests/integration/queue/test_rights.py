@@ -186,8 +186,9 @@ def test_the_rights_are_those_of_what_is_called() -> None:
 class Cycle:
     """Everything that dispatchers and schedulers do with Redis, each step repeated until it is done."""
 
-    def __init__(self, mine: QueueConnection, heal: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, mine: QueueConnection, admin: QueueConnection, heal: Callable[[], Awaitable[None]]) -> None:
         self.mine = mine
+        self.admin = admin
         self._heal = heal
         self.refusals = 0
 
@@ -223,6 +224,8 @@ class Cycle:
             follow_up = FollowUp(entry(attempt=2), due_ms=1000)
             lines = [done(taken[0], 500, follow_up=follow_up), *(done(each, 500) for each in taken[1:])]
             await step(lambda: known.settle(lines, last))
+        slots = {**await rota(self.admin), **await busy(self.admin)}
+        assert sorted(slots) == ["a/0", "b/0", "c/0"], "a slot that nobody gives back any more"
         await step(lambda: withdraw(mine, "a", "suspended"))
         await step(lambda: readmit(mine, "a", 1, "closed", at_once=True, now_ms=last))
         await step(lambda: distrust(mine, "b", "offline", 1000, last))
@@ -254,7 +257,7 @@ async def test_a_right_that_is_taken_away_in_the_middle_leaves_nothing_inconsist
             return await super().step(work)
 
     entries = [entry(), entry(), entry(), entry(endpoint="a")]
-    cycle = Revoking(mine, heal)
+    cycle = Revoking(mine, queue, heal)
     await cycle.run(entries)
     spared = ("script|load", "publish", "hkeys", "del", "xgroup|delconsumer", "srem")
     assert cycle.refusals or revoked in spared, "the right was never needed"
