@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import ipaddress
 import math
+import re
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
@@ -190,7 +191,7 @@ def _own_authorities(request: web.Request, scheme: str) -> set[tuple[str, int | 
     headers = request.headers
     hosts = [headers.get(hdrs.HOST, ""), *headers.get(_FORWARDED_HOST, "").split(",")]
     found = {_authority(f"{scheme}://{host.strip()}") for host in hosts if host.strip()}
-    if (port := headers.get(_FORWARDED_PORT, "").strip()).isdecimal():
+    if re.fullmatch(r"[0-9]{1,5}", port := headers.get(_FORWARDED_PORT, "").strip()):
         # Where Host comes through without the port that the browser uses.
         found |= {(one[0], int(port)) for one in found if one is not None}
     return found - {None}

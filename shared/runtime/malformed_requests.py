@@ -51,7 +51,7 @@ class Connection(RequestHandler):
             log.info("malformed request", kind=type(exc).__name__, client=request.remote)
             response = _malformed(exc)
         else:
-            log.error("request failed outside its route", kind=type(exc).__name__, status=status)
+            log.error("request failed outside its route", status=status, exc_info=exc)
             response = answer(status, "INTERNAL_SERVER_ERROR", "something is wrong on our side; it was logged")
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way already")

@@ -58,7 +58,11 @@ def _plain_jid(device: str) -> str:
 def asked_account(request: web.Request, endpoints: dict[str, Endpoint]) -> AskedAccount | None:
     """What header or query ask for; None: neither is given. Raises ApiError 404 as GOWA does when there is no such account,
     InvalidInput naming the accounts when there are several."""
-    field, given = DEVICE_HEADER, unquote_plus(request.headers.get(_HEADER, "")).strip()
+    header = request.headers.get(_HEADER)
+    # Nearly all requests have neither; to parse no query costs a request more than the rest of this.
+    if header is None and not request.rel_url.raw_query_string:
+        return None
+    field, given = DEVICE_HEADER, unquote_plus(header or "").strip()
     if not given:
         field, given = DEVICE_QUERY, request.query.get(DEVICE_QUERY, "").strip()
     if not given:

@@ -99,6 +99,7 @@ async def test_without_auth_nobody_is_asked(start_gateway: StartGateway) -> None
         {"Origin": "https://paceline.example@evil.example", "Host": "paceline.example"},
         {"Origin": "https://evil.example", "Host": "gateway:8080", "X-Forwarded-Host": "paceline.example"},
         {"Origin": "https://evil.example:99999", "Host": "evil.example:99999"},
+        {"Origin": "https://evil.example", "X-Forwarded-Port": "9" * 5000, "X-Forwarded-Host": "[, ::1, "},
     ],
 )
 @pytest.mark.usefixtures("nothing_is_queued")
