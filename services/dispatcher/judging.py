@@ -35,7 +35,7 @@ class Judging:
             await self._unlisted.note(answer)
         if answer.confirm is Confirm.LOOKUPS:
             return answer if await self._lookups.work(endpoint) else _account_fault(answer, _OUT)
-        if answer.confirm is not Confirm.NOTHING:
+        if answer.confirm is Confirm.NUMBER:
             return await self._of_number(endpoint, message, answer)
         if answer.verdict is Verdict.ELSEWHERE and not another_may_send(entry, endpoint.id, message, self._endpoints):
             return msgspec.structs.replace(answer, verdict=Verdict.REFUSED)
@@ -47,11 +47,8 @@ class Judging:
                 return answer
             case Finding.OUT:
                 return _account_fault(answer, _OUT)
-            case Finding.PRESENT if answer.confirm is Confirm.NUMBER:
-                return _account_fault(answer, f"{answer.reason}; a second lookup found it")
             case Finding.PRESENT:
-                # It is there and has no hidden id, for whatever reason: only the tries bound it.
-                return msgspec.structs.replace(answer, verdict=Verdict.TRANSIENT)
+                return _account_fault(answer, f"{answer.reason}; a second lookup found it")
 
 
 def _account_fault(answer: Answer, reason: str) -> Answer:

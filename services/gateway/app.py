@@ -22,6 +22,7 @@ from services.gateway.app_keys import (
     IDEMPOTENCY,
     NOTED_NUMBERS,
     QUEUE,
+    REFUSED_WEBHOOKS,
     SETTINGS,
     SHARD,
 )
@@ -31,6 +32,7 @@ from services.gateway.intake.acceptance import Acceptance
 from services.gateway.intake.bodies import BODY_SECONDS, refuse_compressed
 from services.gateway.intake.idempotency import Idempotency
 from services.gateway.intake.noted_numbers import NotedNumbers
+from services.gateway.refused_webhooks import RefusedWebhooks
 from services.gateway.routes import gowa_webhook
 from services.gateway.routes.rate_profile import copy_loop
 from services.gateway.settings import GatewaySettings
@@ -93,6 +95,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[ACCEPTANCE] = Acceptance(database, queue, settings.bulk_chunk_size)
     app[IDEMPOTENCY] = Idempotency(database)
     app[FAILURE_REASONS] = FailureReasons(database)
+    app[REFUSED_WEBHOOKS] = RefusedWebhooks(queue)
 
     app[READY_CHECKS] += [database.problem, queue.problem]
     app[READINESS].remarks.append(queue.remark)

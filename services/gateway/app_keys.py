@@ -8,6 +8,7 @@ from services.gateway.failure_reasons import FailureReasons
 from services.gateway.intake.acceptance import Acceptance
 from services.gateway.intake.idempotency import Idempotency
 from services.gateway.intake.noted_numbers import NotedNumbers
+from services.gateway.refused_webhooks import RefusedWebhooks
 from services.gateway.settings import GatewaySettings
 from shared.database.connection import Database
 from shared.endpoints.identity import Endpoint
@@ -27,5 +28,6 @@ ACCEPTANCE = web.AppKey("acceptance", Acceptance)
 IDEMPOTENCY = web.AppKey("idempotency", Idempotency)
 FAILURE_REASONS = web.AppKey("failure_reasons", FailureReasons)
 NOTED_NUMBERS = web.AppKey("noted_numbers", NotedNumbers)
+REFUSED_WEBHOOKS = web.AppKey("refused_webhooks", RefusedWebhooks)
 SHARD = web.AppKey("shard", int)
 """The shard of the campaigns' counts that this process writes to."""

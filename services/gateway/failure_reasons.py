@@ -1,7 +1,8 @@
 """The commonest reasons of a campaign's failures, remembered: finding them reads every message of the campaign.
 
 A dashboard asks each second, and a million messages take a second to read. So an answer is kept while no further message
-has failed, and for a time that grows with what it took.
+has failed, and, while the campaign goes on, for a time that grows with what it took; the reasons of a campaign that is over, or
+quick to read, are always those of its counts.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from shared.database.messages import Row
 
 _SHOWN = 10
 _KEPT = 200  # campaigns
-_SHORTEST, _LONGEST = 2.0, 60.0  # seconds that an answer is kept while further messages fail
+_LONGEST = 60.0  # seconds that an answer is kept while further messages fail
 _SHARE = 20  # of the time at most one part in so many is spent reading
+_QUICK = 0.05  # seconds; 20,000 messages or so
+_OVER = ("finished", "canceled")
 
 
 @dataclass
@@ -45,10 +48,11 @@ class FailureReasons:
         while len(self._remembered) > _KEPT:
             self._remembered.popitem(last=False)
         async with known.lock:
-            if known.failed != failed and loop.time() >= known.until:
+            may_read = loop.time() >= known.until or campaign["status"] in _OVER
+            if known.failed != failed and may_read:
                 began = loop.time()
                 known.reasons = await failure_reasons(self._database, campaign, _SHOWN)
                 known.failed = failed
                 taken = loop.time() - began
-                known.until = loop.time() + min(max(_SHORTEST, taken * _SHARE), _LONGEST)
+                known.until = loop.time() + (min(taken * _SHARE, _LONGEST) if taken > _QUICK else 0.0)
         return known.reasons

@@ -1,8 +1,8 @@
 """Asks each account whether it can send, before a message finds out.
 
-An account that says twice in a row that it is logged out or offline gets its breaker opened; the scheduler puts it on trial
-once it says otherwise. A sender that cannot be reached by the monitor proves nothing about the dispatchers' way to it: that
-is told, and left to their sends.
+An account that says twice in a row that it is logged out, offline or not there gets its breaker opened; the scheduler puts it
+on trial once it says otherwise. A sender that cannot be reached by the monitor proves nothing about the dispatchers' way to it:
+that is told, and left to their sends.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _TRIAL_AFTER_MS = 5_000
 _WORDS = {
     AccountState.LOGGED_OUT: "the account is logged out",
     AccountState.OFFLINE: "the account is offline",
+    AccountState.NO_DEVICE: "the sender has no such device",
 }
 
 

@@ -20,6 +20,7 @@ from shared.endpoints.gowa import AccountState
 from shared.endpoints.identity import Endpoint
 from shared.messages import Lane, Verdict
 from shared.queue.figures import QueueFigures
+from shared.queue.noting import Noted
 
 _BLINK = timedelta(seconds=30)
 """A store, a dispatcher or a scheduler may be away for so long without anybody being told: a restart takes less."""
@@ -27,6 +28,8 @@ _REBUILD = timedelta(minutes=1)
 _OFFLINE = timedelta(minutes=5)
 """An account that reconnects by itself does so within a minute or two."""
 _LOOKED_TWICE = timedelta(seconds=30)
+_REFUSED_WEBHOOKS = 3
+"""Within some minutes: the sender posts each event five times, and a stray request is nobody's secret gone wrong."""
 _LATE_MS = 60_000
 """What a scheduler does every second and has not done for so long: nobody does it."""
 
@@ -71,6 +74,7 @@ def conditions(
     found += _stores(seen)
     found += _services(seen)
     found += _work(seen, settings, queue_lag)
+    found += _sender(seen)
     found += _accounts(seen, endpoints, settings)
     return found
 
@@ -161,6 +165,17 @@ def _stands_still(queue: QueueFigures, stopped: list[str], after: timedelta) -> 
     return False
 
 
+def _sender(seen: Observation) -> Iterator[Condition]:
+    """What the sender says that we do not understand, or says and cannot prove."""
+    found = seen.noted.figures or {}
+    if found.get(Noted.UNLISTED_ANSWER):
+        text = "the sender answered sends with something unknown: a new release of it? A dispatcher's log has the words"
+        yield Condition("unlisted_answers", Severity.WARNING, text)
+    if found.get(Noted.REFUSED_WEBHOOK, 0) >= _REFUSED_WEBHOOKS:
+        text = "webhooks are refused, so receipts and opt-outs may be lost: WHATSAPP_WEBHOOK_SECRET is not the sender's"
+        yield Condition("webhooks_refused", Severity.WARNING, text)
+
+
 def _accounts(seen: Observation, endpoints: Mapping[str, Endpoint], settings: AlertSettings) -> Iterator[Condition]:
     queue, database = seen.queue.figures, seen.database.figures
     suspended = database.suspended.keys() if database else set()
@@ -171,7 +186,10 @@ def _accounts(seen: Observation, endpoints: Mapping[str, Endpoint], settings: Al
             text = "it is logged out: pair it again"
             yield Condition("account_logged_out", Severity.CRITICAL, text, identity, _LOOKED_TWICE)
         elif account is AccountState.MISCONFIGURED:
-            text = "it refuses our login or device id"
+            text = "it refuses our login or device id, or its base URL is wrong"
+            yield Condition("account_misconfigured", Severity.CRITICAL, text, identity, _LOOKED_TWICE)
+        elif account is AccountState.NO_DEVICE:
+            text = "the sender has no such device: check its id, or pair it again (versions 8.1 to 8.9 delete it at a logout)"
             yield Condition("account_misconfigured", Severity.CRITICAL, text, identity, _LOOKED_TWICE)
         elif account is AccountState.OFFLINE:
             text = "it is paired but not connected"

@@ -35,7 +35,7 @@ def endpoint_statistics(
     seen: Observation, endpoints: Mapping[str, Endpoint], settings: FeedbackSettings
 ) -> list[dict[str, Any]]:
     """A line for each endpoint of the settings; counts are 0 while Redis cannot be reached. ``account``: usable, offline,
-    logged_out, misconfigured or unreachable, as it last said of itself; null: it was not asked.
+    logged_out, misconfigured, no_device or unreachable, as it last said of itself; null: it was not asked.
 
     ``messages_sent`` and ``messages_failed`` count attempts since Redis was last rebuilt; an attempt with an unknown
     outcome is neither. ``success_rate`` is a percentage, ``avg_response_time`` in milliseconds. ``undelivered_share`` (0 to 1,

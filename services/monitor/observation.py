@@ -22,6 +22,7 @@ from shared.endpoints.gowa import AccountState
 from shared.errors import RebuildNeeded, StoreUnavailable
 from shared.queue.connection import QueueConnection
 from shared.queue.figures import queue_figures
+from shared.queue.noting import noted
 
 log = structlog.get_logger()
 
@@ -97,6 +98,7 @@ class Observation:
 
         self.queue = Look("queue", lambda: queue_figures(queue, endpoints))
         self.probe = Look("probe of the queue", queue.probe)
+        self.noted = Look("noted", lambda: noted(queue))
         self.durability = Look("durability", lambda: durability_problem(database))
         self.database = Look("database", lambda: database_figures(database, SHOWN_CAMPAIGNS))
         self.usable = Look("usable", database.problem)
@@ -132,5 +134,5 @@ class Observation:
 
     async def refresh_slowly(self) -> None:
         """Looks at what costs more or seldom changes."""
-        looks = (self.durability, self.history, self.deliveries)
+        looks = (self.noted, self.durability, self.history, self.deliveries)
         await asyncio.gather(*(look.refresh() for look in looks))

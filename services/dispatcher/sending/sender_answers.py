@@ -20,8 +20,6 @@ class Confirm(Enum):
     NOTHING = ""
     NUMBER = "number"
     """Whether the number is on WhatsApp, and whether the account's lookups work at all."""
-    HIDDEN_ID = "hidden id"
-    """The same, of a number for which WhatsApp named no hidden id (LID)."""
     LOOKUPS = "lookups"
     """Whether the account's lookups work: if they do not, the message is not to blame."""
 
@@ -39,7 +37,8 @@ MESSAGE = Meaning(Verdict.REFUSED)
 """Its fields, its file, its URL or its recipient."""
 URL_LATER = Meaning(Verdict.UNFETCHED)
 NUMBER = Meaning(Verdict.REFUSED, confirm=Confirm.NUMBER)
-NO_HIDDEN_ID = Meaning(Verdict.REFUSED, confirm=Confirm.HIDDEN_ID)
+NO_HIDDEN_ID = Meaning(Verdict.REFUSED, confirm=Confirm.LOOKUPS)
+"""WhatsApp named no hidden id (LID) of the number: how one is unknown to a sender that does not validate accounts."""
 ANOTHER_ACCOUNT = Meaning(Verdict.ELSEWHERE)
 TRY_AGAIN = Meaning(Verdict.TRANSIENT)
 """Nobody can tell who is to blame: the tries bound it."""

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import ClientPayloadError, web
 from prometheus_client import Counter
 
-from services.gateway.app_keys import DATABASE, ENDPOINTS, NOTED_NUMBERS, SETTINGS, SHARD
+from services.gateway.app_keys import DATABASE, ENDPOINTS, NOTED_NUMBERS, REFUSED_WEBHOOKS, SETTINGS, SHARD
 from services.gateway.intake.bodies import BODY_SECONDS, arriving
 from services.gateway.intake.gowa_events import (
     InboundMessage,
@@ -45,6 +45,7 @@ async def receive(request: web.Request) -> web.Response:
         raw = await _body(request)
     if not is_signed(raw, request.headers.get(SIGNATURE, ""), secret):
         _events.labels("refused").inc()
+        await request.app[REFUSED_WEBHOOKS].note()
         raise ApiError(
             401, "AUTHENTICATION_ERROR", f"{SIGNATURE} is missing, or not of this body with WHATSAPP_WEBHOOK_SECRET"
         )

@@ -13,7 +13,8 @@ from shared.endpoints.identity import Endpoint
 _WORDS = {
     AccountState.LOGGED_OUT: "it is logged out: pair it again",
     AccountState.OFFLINE: "it is paired but not connected",
-    AccountState.MISCONFIGURED: "it refuses our login or device id",
+    AccountState.MISCONFIGURED: "it refuses our login or device id, or its base URL is wrong",
+    AccountState.NO_DEVICE: "the sender has no such device: check its id, or pair it again",
 }
 """Not that it cannot be reached: that is the monitor's way to it, and sends may go another."""
 

@@ -71,6 +71,7 @@ class Sender:
     async def reset(self) -> None:
         await self._ask("PUT", "/mood", {"mood": "ok"})
         await self._ask("PUT", "/numbers", {"not_on_whatsapp": [], "lookup_fails": {}})
+        await self.groups({})
         await self._ask("DELETE", "/ledger")
 
     async def mood(self, mood: str, *devices: str, **parameters: Any) -> None:
@@ -79,6 +80,10 @@ class Sender:
 
     async def numbers(self, **content: Any) -> None:
         await self._ask("PUT", "/numbers", content)
+
+    async def groups(self, members: dict[str, list[str]]) -> None:
+        """Which accounts are in which groups; all are in a group that is not named."""
+        await self._ask("PUT", "/groups", {"members": members, "missing": []})
 
     async def summary(self) -> Any:
         return await self._ask("GET", "/summary")

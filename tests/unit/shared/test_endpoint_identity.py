@@ -66,6 +66,13 @@ def test_a_single_sender() -> None:
         ("Basic dXNlcjpwYXNzd29yZA==", "Basic dXNlcjpwYXNzd29yZA=="),
         ("Bearer a.b.c", "Bearer a.b.c"),
         ("opaque", "opaque"),
+        # A password may have blanks, and begin as it likes.
+        ("user:pass word", "Basic dXNlcjpwYXNzIHdvcmQ="),
+        ("user: pass", "Basic dXNlcjogcGFzcw=="),
+        ("user:Bearer abc", "Basic dXNlcjpCZWFyZXIgYWJj"),
+        ("a user:secret", "Basic YSB1c2VyOnNlY3JldA=="),
+        ("Bearer one two:three", "Basic QmVhcmVyIG9uZSB0d286dGhyZWU="),
+        ("bearer a:b", "bearer a:b"),
     ],
 )
 def test_forms_of_a_login(login: str, header: str) -> None:
@@ -96,6 +103,7 @@ def test_a_secret_is_never_shown() -> None:
 
 
 def test_a_label_is_for_people() -> None:
-    assert Endpoint("id", "https://gowa-2.example:3000/base", "sales").label == "gowa-2.example:3000 sales"
+    assert Endpoint("id", "https://gowa-2.example:3000/base", "sales").label == "gowa-2.example:3000/base sales"
+    assert Endpoint("id", "http://gowa/one", "").label != Endpoint("id", "http://gowa/two", "").label
     assert Endpoint("id", "http://gowa", "").label == "gowa"
     assert Endpoint("id", f"http://user:{SECRET}@gowa", "").label == "gowa"

@@ -17,7 +17,8 @@ const STATES = {
 const SAYS = {
   logged_out: "Logged out: pair it again",
   offline: "Paired, but not connected",
-  misconfigured: "Refuses our login or device id",
+  misconfigured: "Refuses our login or device id, or the base URL is wrong",
+  no_device: "No such device at the sender",
 };
 
 const held = (account) => Boolean(account.held_until) && Date.parse(account.held_until) > Date.now();

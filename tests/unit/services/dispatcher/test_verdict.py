@@ -24,7 +24,7 @@ class Says(Enum):
     SENT_MAYBE = (Verdict.UNKNOWN, "fail", False, Confirm.NOTHING)
     MESSAGE = (Verdict.REFUSED, "ok", False, Confirm.NOTHING)
     NUMBER = (Verdict.REFUSED, "ok", False, Confirm.NUMBER)
-    HIDDEN_ID = (Verdict.REFUSED, "ok", False, Confirm.HIDDEN_ID)
+    HIDDEN_ID = (Verdict.REFUSED, "ok", False, Confirm.LOOKUPS)
     URL_LATER = (Verdict.UNFETCHED, "ignore", False, Confirm.NOTHING)
     ELSEWHERE = (Verdict.ELSEWHERE, "ok", False, Confirm.NOTHING)
     AGAIN = (Verdict.TRANSIENT, "fail", False, Confirm.NOTHING)

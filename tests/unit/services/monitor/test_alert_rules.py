@@ -17,6 +17,7 @@ from shared.endpoints.gowa import AccountState
 from shared.messages import Lane, Verdict
 from shared.queue.connection import Probe
 from shared.queue.figures import StreamFigures
+from shared.queue.noting import Noted
 from tests.unit.services.monitor.pictures import (
     ENDPOINTS,
     NOW,
@@ -75,8 +76,15 @@ def with_unknown(count: int) -> Observation:
     return observation
 
 
+def with_noted(**counts: int) -> Observation:
+    observation = seen()
+    observation.noted.figures = {Noted(what): count for what, count in counts.items()}
+    return observation
+
+
 def test_when_all_is_well_nobody_is_told() -> None:
     assert found(seen()) == []
+    assert found(with_noted(unlisted_answer=0, refused_webhook=2)) == []
     assert found(with_deliveries(100, 50)) == []
     assert found(with_unknown(0)) == []
 
@@ -96,7 +104,10 @@ def test_when_all_is_well_nobody_is_told() -> None:
         (with_unknown(2), [("unknown_outcomes", "")]),
         (with_account(AccountState.LOGGED_OUT), [("account_logged_out", "a")]),
         (with_account(AccountState.MISCONFIGURED), [("account_misconfigured", "a")]),
+        (with_account(AccountState.NO_DEVICE), [("account_misconfigured", "a")]),
         (with_account(AccountState.OFFLINE), [("account_offline", "a")]),
+        (with_noted(unlisted_answer=1), [("unlisted_answers", "")]),
+        (with_noted(refused_webhook=3), [("webhooks_refused", "")]),
         (with_account(AccountState.UNREACHABLE), []),
         (
             seen(database=database_picture(feedback={"b": standing(FeedbackState.SUSPENDED)})),
