@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from services.gateway import shapes
-from services.gateway.app_keys import FAILURE_REASONS, QUEUE
+from services.gateway import failure_reasons, shapes
+from services.gateway.app_keys import QUEUE
 from shared.database.connection import Database
 from shared.database.messages import newest_messages
 from shared.endpoints.identity import endpoint_id
@@ -90,13 +90,32 @@ async def test_counts_say_where_every_message_is(client: Client, store: Database
     assert item["counts"] == shown["counts"]
 
 
-async def test_a_further_failure_shows_its_reason_when_the_answer_is_old(client: Client, store: Database) -> None:
+async def reasons(client: Client, token: UUID) -> tuple[int, dict[str, int]]:
+    """(failed, messages by reason) of a campaign, as one answer tells them."""
+    shown = await show(client, token)
+    return shown["counts"]["failed"], {one["reason"]: one["messages"] for one in shown["reasons"]}
+
+
+async def test_reasons_agree_with_counts_while_they_are_quick_to_read(client: Client, store: Database) -> None:
+    campaign = await accept_campaign(store, 3)
+    for number, message in enumerate(campaign.messages, 1):
+        await write(store, failed(await begin(store, message), f"reason {number}"))
+        failed_now, found = await reasons(client, campaign.token)
+        assert (failed_now, sum(found.values())) == (number, number)
+
+
+async def test_reasons_that_take_long_to_read_are_kept_until_the_campaign_is_over(
+    client: Client, store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failure_reasons, "_QUICK", 0.0)
+    monkeypatch.setattr(failure_reasons, "_SHARE", 1e9)
     campaign = await accept_campaign(store, 2)
     await write(store, failed(await begin(store, campaign.messages[0]), "first"))
-    assert [one["reason"] for one in (await show(client, campaign.token))["reasons"]] == ["first"]
+    assert await reasons(client, campaign.token) == (1, {"first": 1})
     await write(store, failed(await begin(store, campaign.messages[1]), "second"))
-    client.server.app[FAILURE_REASONS]._remembered[campaign.token].until = 0
-    assert [one["reason"] for one in (await show(client, campaign.token))["reasons"]] == ["first", "second"]
+    assert await reasons(client, campaign.token) == (2, {"first": 1})
+    await store.execute("update campaigns set status = 'finished', finished_at = now()")
+    assert await reasons(client, campaign.token) == (2, {"first": 1, "second": 1})
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ from uuid import UUID
 import pytest
 
 from services.gateway import shapes
-from services.gateway.app_keys import DATABASE, ENDPOINTS
+from services.gateway.app_keys import DATABASE, ENDPOINTS, QUEUE, REFUSED_WEBHOOKS
 from services.gateway.routes.gowa_webhook import MAX_BODY, PATH, SIGNATURE
 from shared.database.account_answers import note_answer
 from shared.database.attempts import GateRequest, end_unsendable
 from shared.database.connection import Database
 from shared.database.receipts import Leftovers, join_leftovers, record_receipts
 from shared.messages import Receipt, Status
+from shared.queue.noting import Noted, noted
 from tests.integration.accepting import accept_campaign, accept_message, message_row, status_of
 from tests.integration.database.beginning import begin, due_why, failed, history, sent, to_retry, unknown, write
 from tests.integration.gateway.conftest import Client, StartGateway, results
@@ -233,7 +234,13 @@ async def test_only_what_is_signed_counts(hearing: Client) -> None:
         assert (await response.json())["code"] == "AUTHENTICATION_ERROR"
     assert await receipt_of(store, message) == "none"
     assert await pending(store) == 0
+    # The monitor is told; several within a second are told with the next one after it.
+    assert (await noted(hearing.server.app[QUEUE]))[Noted.REFUSED_WEBHOOK] == 1
+    hearing.server.app[REFUSED_WEBHOOKS]._told_at = float("-inf")
+    assert (await hearing.post(PATH, json=ack("W1"))).status == 401
+    assert (await noted(hearing.server.app[QUEUE]))[Noted.REFUSED_WEBHOOK] == 6
     await heard(hearing, ack("W1"))
+    assert (await noted(hearing.server.app[QUEUE]))[Noted.REFUSED_WEBHOOK] == 6
     assert await receipt_of(store, message) == "delivered"
 
 

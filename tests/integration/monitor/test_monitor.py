@@ -11,6 +11,7 @@ from shared.database.connection import Database
 from shared.endpoints.identity import endpoint_id
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.noting import Noted, note
 from standalone.embedded_postgres import EmbeddedPostgres
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.integration.accepting import accept_campaign
@@ -51,6 +52,22 @@ async def test_healthy_for_anybody(monitor: ServiceProcess, ask: Ask) -> None:
     assert body["dispatchers"] == {"alive": 1, "known": 1}
     assert LABEL not in str(body)
     assert (await health(ask, monitor, "ok"))["endpoints"][0]["label"] == LABEL
+
+
+async def test_what_others_noted_becomes_an_alert(
+    start_service: StartService, ask: Ask, services_queue: QueueConnection
+) -> None:
+    await build(services_queue, {f"{ENDPOINT}/0": (0, 0)})
+    await dispatcher(services_queue, ENDPOINT).beat()
+    monitor = await start_service("services.monitor", HEALTH_CHECK_INTERVAL="1s")
+    await note(services_queue, Noted.UNLISTED_ANSWER)
+    await note(services_queue, Noted.REFUSED_WEBHOOK, 3)
+
+    async def ask_once() -> set[str]:
+        _, body = await ask(monitor, "/api/statistics/alerts")
+        return {alert["name"] for alert in body["results"]["alerts"]}
+
+    await until(ask_once, lambda names: names >= {"unlisted_answers", "webhooks_refused"})
 
 
 async def test_an_open_breaker_and_a_stopped_lane_degrade_it(
