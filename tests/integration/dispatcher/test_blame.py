@@ -289,3 +289,19 @@ async def test_an_answer_that_nobody_knows_is_counted_and_told_once(stage: Stage
     assert len(told) == 1
     assert "INTERNAL_SERVER_ERROR: the frobnicator of *** at * is tired" in told[0]
     assert (await noted(stage.queue))[Noted.UNLISTED_ANSWER] == 2
+
+
+async def test_a_sender_that_has_just_started_costs_no_try(stage: Stage) -> None:
+    """For some seconds its accounts are paired and have no client."""
+    await stage.build("a")
+    message = await stage.accept("15550500001")
+    await stage.sender._ask("POST", "/restart", {"boot_ms": 1500})
+    await stage.enqueue([message], device="a")
+    await stage.dispatcher("a", WORKER_MAX_RETRIES="0", CIRCUIT_BREAKER_OPEN_TIMEOUT="300ms")
+    await breaker_opens(stage, "a")
+    assert (await stage.row(message))["tries_used"] == 0
+    # The scheduler asks the account, and puts it on trial once it is back.
+    await stage.scheduler("a", CIRCUIT_BREAKER_OPEN_TIMEOUT="300ms")
+    row = await stage.ended_row(message)
+    assert row["tries_used"] == 1
+    assert [verdict for _, _, verdict in await stage.attempts(message)][:1] == ["logged_out"]
