@@ -336,7 +336,7 @@ class RedisSettings(Settings):
 class EndpointSettings(Settings):
     whatsapp_base_url: str = Field("", description="Base URL of the one sender (GOWA), such as http://gowa:3000")
     whatsapp_auth: SecretStr = Field(
-        SecretStr(""), description="Its login: user:password, or a whole Authorization header value"
+        SecretStr(""), description="Its login: user:password, or a header value of a scheme and one token (Bearer …)"
     )
     whatsapp_endpoints: CommaList = Field(
         default=[], description="Base URLs of several accounts, comma separated, in place of WHATSAPP_BASE_URL"
