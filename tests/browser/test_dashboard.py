@@ -60,6 +60,23 @@ async def test_an_account_is_suspended_with_a_reason_and_resumed(watched: Watche
     assert watched.complaints == []
 
 
+async def test_a_hold_for_new_contacts_is_shown_and_released(watched: Watched, store: Database) -> None:
+    page, card = watched.page, watched.page.locator(".account").nth(1)
+    button = card.get_by_role("button", name="Release hold")
+    await expect(button).to_be_hidden()
+    held = "insert into endpoints (id, cold_held_until) values ($1, clock_timestamp() + interval '5 hours')"
+    await store.execute(held, ACCOUNT_IDS[1])
+    await expect(card).to_contain_text("Gets no new contacts for 5 h")
+    await button.click()
+    await page.locator("#confirm-reason").fill("WhatsApp lifted it")
+    await page.locator("#confirm-yes").click()
+    await expect(page.locator("#accounts-told")).to_contain_text("write to new contacts again")
+    await expect(card).not_to_contain_text("no new contacts")
+    await expect(button).to_be_hidden()
+    assert await store.fetchval("select cold_held_until from endpoints where id = $1", ACCOUNT_IDS[1]) is None
+    assert watched.complaints == []
+
+
 async def test_accounts_with_their_breakers(watched: Watched, services_queue: QueueConnection, store: Database) -> None:
     page = watched.page
     await expect(page.locator(".account")).to_have_count(3)

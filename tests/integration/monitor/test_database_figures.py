@@ -47,6 +47,20 @@ async def test_what_waits_and_what_is_under_way(store: Database) -> None:
     assert figures.overdue_seconds >= 5
 
 
+async def test_held_accounts_and_words_under_hidden_numbers(store: Database) -> None:
+    figures = await database_figures(store, 5)
+    assert (figures.held, figures.unresolved_optouts, figures.unresolved_since) == ({}, 0, None)
+    await store.execute(
+        "insert into endpoints (id, cold_held_until) values ('a', clock_timestamp() + interval '1 hour'),"
+        " ('b', clock_timestamp() - interval '1 hour')"
+    )
+    for lid, wish in (("1@lid", "out"), ("2@lid", "in"), ("3@lid", "out")):
+        await store.execute("select keep_unresolved($1, $2, clock_timestamp(), 'a')", lid, wish)
+    figures = await database_figures(store, 5)
+    assert (list(figures.held), figures.unresolved_optouts) == (["a"], 2)
+    assert figures.unresolved_since is not None
+
+
 async def test_stopped_lanes_and_suspended_endpoints(store: Database) -> None:
     await store.execute("select set_stopped_lanes('{bulk}', 'maintenance')")
     await store.execute("select suspend_endpoint('a', 'holidays')")

@@ -111,6 +111,21 @@ async def test_old_minutes_are_forgotten(stage: Stage) -> None:
     assert set(await stage.queue.ask("HKEYS", key)) == {f"{minute}:sent", f"{minute - 119}:sent"}
 
 
+async def test_what_people_wrote_is_forgotten(stage: Stage) -> None:
+    for phone, age in (("15550300001", "31 days"), ("15550300002", "29 days")):
+        await stage.database.execute("select hear('a', $1, $1, $1 || '@lid', '3A' || $1, null)", phone)
+        await stage.database.execute(
+            "update conversations set noted_at = noted_at - $2::text::interval where phone_key = $1", phone, age
+        )
+        await stage.database.execute(
+            "update inbound_ids set noted_at = noted_at - $2::text::interval where whatsapp_id = '3A' || $1", phone, age
+        )
+    await Retention(stage.queue, stage.database, 0, 2 * DAY, 30 * DAY).step()
+    assert await stage.database.fetchval("select string_agg(phone_key, ',') from conversations") == "15550300002"
+    assert await stage.database.fetchval("select string_agg(whatsapp_id, ',') from inbound_ids") == "3A15550300002"
+    assert await stage.database.fetchval("select count(*) from hidden_numbers") == 2
+
+
 async def test_old_answers_are_forgotten(stage: Stage) -> None:
     for key, age in (("old", "3 days"), ("new", "1 hour")):
         await stage.database.execute(

@@ -102,6 +102,7 @@ def test_when_all_is_well_nobody_is_told() -> None:
         (seen(database=database_picture(overdue=1, overdue_seconds=61.0)), [("no_scheduler", "")]),
         (seen(database=database_picture(stopped_lanes=["bulk"], stop_reason=SECRET)), [("lane_stopped", "")]),
         (with_unknown(2), [("unknown_outcomes", "")]),
+        (seen(database=database_picture(unresolved_optouts=1, unresolved_since=START)), [("optouts_unresolved", "")]),
         (with_account(AccountState.LOGGED_OUT), [("account_logged_out", "a")]),
         (with_account(AccountState.MISCONFIGURED), [("account_misconfigured", "a")]),
         (with_account(AccountState.NO_DEVICE), [("account_misconfigured", "a")]),

@@ -47,7 +47,9 @@ def test_an_endpoint_that_sent_failed_and_is_open() -> None:
         "a": endpoint("a", counters=counters, state=state, slots_used=1, slots_free=0, ready_at_ms=None),
         "b": endpoint("b", ready_at_ms=NOW + 1500, bulk_ready_at_ms=NOW - 1),
     }
-    database = database_picture(suspended={"b": SuspendedEndpoint(datetime.now(UTC), "holidays")})
+    database = database_picture(
+        suspended={"b": SuspendedEndpoint(datetime.now(UTC), "holidays")}, held={"b": datetime(2031, 5, 17, tzinfo=UTC)}
+    )
     open_one, suspended = endpoint_statistics(seen(queue_picture(endpoints=figures), database), ENDPOINTS, SETTINGS)
     assert open_one["url"] == "http://a.example:3000"
     assert (open_one["messages_sent"], open_one["messages_failed"], open_one["messages_unknown"]) == (6, 2, 2)
@@ -63,6 +65,7 @@ def test_an_endpoint_that_sent_failed_and_is_open() -> None:
         "reason": "HTTP 500",
         "next_trial": "2027-01-15T08:00:05.000Z",
     }
+    assert (open_one["held_until"], suspended["held_until"]) == (None, "2031-05-17T00:00:00Z")
     assert (suspended["suspended"], suspended["suspend_reason"]) == (True, "holidays")
     assert (suspended["next_ready_in_ms"], suspended["next_bulk_ready_in_ms"]) == (1500, 0)
     assert suspended["success_rate"] is None
