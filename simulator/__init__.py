@@ -9,6 +9,6 @@ message and what GOWA demands of each), ``binding`` and ``go_json`` (how a body 
 a careful client must never send), ``moods`` and ``accounts`` (the state of each device), ``frost`` (standing still),
 ``lookups`` (who is on WhatsApp), ``groups`` (who is in which group), ``downloads`` and ``pictures`` (what is behind a
 URL, and whether it is a picture), ``ledger`` and ``chat_storage`` (what is remembered), ``sending`` (one send from
-arrival to answer), ``names``, ``webhook``, ``receipts`` and ``inbound`` (what is told to the webhook), ``devices``
-and ``control`` (the other routes), ``app`` (all of it put together).
+arrival to answer), ``names``, ``webhook``, ``receipts`` and ``inbound`` (what is told to the webhook), ``devices``,
+``slots`` and ``control`` (the other routes), ``app`` (all of it put together).
 """

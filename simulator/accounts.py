@@ -43,6 +43,8 @@ class Account:
     # How often GOWA was restarted, and when the client is there after the last start, on the monotonic clock.
     restarts: int = 0
     up_at: float = 0.0
+    # Made by a login: GOWA loses the name in memory.
+    is_misnamed: bool = False
     # By id(), because a request is a mapping and has no hash.
     _open: dict[int, tuple[web.Request, bool]] = field(default_factory=dict)
 
@@ -152,6 +154,8 @@ class Accounts:
 
     def __init__(self, devices: Sequence[str], latency: float, moods: Sequence[str], frost: Frost) -> None:
         """Raises MoodError when a mood cannot be read or its device is not among ``devices``."""
+        self._latency = latency
+        self._frost = frost
         self._by_device = {device: Account(device, latency, frost=frost) for device in devices}
         for text in moods:
             device, _, mood = text.partition("=")
@@ -170,6 +174,12 @@ class Accounts:
     def get(self, device: str) -> Account | None:
         """By slot id alone, registered or not."""
         return self._by_device.get(device)
+
+    def add(self, device: str) -> Account:
+        """A new slot without a pairing; one of this id that was removed is forgotten."""
+        account = Account(device, self._latency, Mood("logged-out"), frost=self._frost)
+        self._by_device[device] = account
+        return account
 
     def registered(self) -> list[Account]:
         """The slots that GOWA would list."""

@@ -17,6 +17,7 @@ from simulator.accounts import Account
 from simulator.answers import Answer, internal, success
 from simulator.rules import MAX_FILE, MAX_IMAGE, MAX_VIDEO, recipient_jid
 from simulator.simulation import Simulation
+from simulator.slots import Slots
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Answering = Answer | Awaitable[Answer]
@@ -25,6 +26,8 @@ _Answering = Answer | Awaitable[Answer]
 def device_routes(simulation: Simulation) -> list[web.RouteDef]:
     """All of them but ``/send/*``."""
     accounts = simulation.accounts
+
+    slots = Slots(simulation)
 
     def open_to_users(handle: Callable[[web.Request], _Answering]) -> _Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
@@ -86,6 +89,12 @@ def device_routes(simulation: Simulation) -> list[web.RouteDef]:
         web.get("/app/status", of_a_device(lambda account, _: _app_status(account))),
         web.get("/devices", open_to_users(listing)),
         web.get("/devices/{device}", of_a_slot(lambda account: success("Device info", account.listed()))),
+        web.post("/devices", open_to_users(slots.create)),
+        web.delete("/devices/{device}", open_to_users(slots.remove)),
+        web.post("/devices/{device}/logout", open_to_users(slots.log_out)),
+        web.get("/devices/{device}/login", open_to_users(slots.log_in)),
+        web.post("/devices/{device}/login/code", open_to_users(slots.log_in_with_code)),
+        web.get("/app/devices", of_a_device(lambda _, __: _paired(simulation))),
         web.get("/devices/{device}/status", of_a_slot(_slot_status)),
         web.post("/devices/{device}/reconnect", of_a_slot(_reconnect)),
         web.get("/user/check", of_a_device(user_check)),
@@ -120,7 +129,16 @@ def _app_info() -> Answer:
     )
 
 
+def _paired(simulation: Simulation) -> Answer:
+    found = [
+        {"name": slot.device, "device": slot.own_jid} for slot in simulation.accounts.registered() if slot.is_paired
+    ]
+    return success("Fetch device success", found)
+
+
 def _app_status(account: Account) -> Answer:
+    if account.is_misnamed:
+        return internal("device not found")
     return success(
         "Connection status retrieved",
         {
