@@ -21,7 +21,15 @@ from services.scheduler.storage_match import SKEW, candidates, seconds_to_proof,
 from shared.database.account_answers import note_silence
 from shared.database.connection import Database
 from shared.database.receipts import ReceiptProof, prove_by_receipt
-from shared.database.unanswered import UnknownOutcome, claim_checks, decide, find_unanswered, known_ids, look_again
+from shared.database.unanswered import (
+    UnknownOutcome,
+    claim_checks,
+    decide,
+    find_unanswered,
+    known_ids,
+    look_again,
+    others_under_way,
+)
 from shared.endpoints.gowa import EndpointUnreachable, sent_messages
 from shared.endpoints.identity import Endpoint
 from shared.messages import Status
@@ -35,7 +43,7 @@ _AGAIN = 30.0
 _BETWEEN_ANSWERS = 10.0
 """Seconds between two looks while a proof is waited for; with it the looks alone are answers without a gap."""
 _WHILE_BUSY = 5.0
-"""Seconds until a receipt is looked at again that may be about another message under way to the same person."""
+"""Seconds until a receipt or a stored message is looked at again that may be another one's, under way to the same person."""
 _BATCH = 20
 _FIND_BATCH = 500
 
@@ -45,7 +53,7 @@ class _NoProof(Exception):
 
 
 class _NoProofYet(Exception):
-    """Nothing is there, which is a proof after ``seconds``, should the sender go on answering."""
+    """What was seen may be a proof after ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"a proof in {seconds:.0f} s")
@@ -102,7 +110,7 @@ class UnknownOutcomes:
                 await self._decide(outcome, None, "not looked up: the account keeps being out of reach")
                 return
             await look_again(self._database, outcome.message, min(error.seconds + 0.05, _BETWEEN_ANSWERS))
-            log.info("nothing there yet", message=str(outcome.message), seconds=round(error.seconds, 1))
+            log.info("no proof yet", message=str(outcome.message), seconds=round(error.seconds, 1))
         except _NoProof as error:
             if outcome.checked_for < self._check_limit:
                 log.info("outcome not looked up yet", message=str(outcome.message), reason=str(error))
@@ -143,6 +151,9 @@ class UnknownOutcomes:
         known = await known_ids(self._database, [line.id for line in sent.lines])
         found = candidates(sent.lines, contents, outcome.started_at, until, known)
         if found:
+            # Looked for after the look: what has ended by now has an id that nobody else can take.
+            if await others_under_way(self._database, endpoint.id, outcome.phone_key, outcome.message):
+                raise _NoProofYet(_WHILE_BUSY)
             return found[0]
         if not sent.complete:
             raise _NoProof("the chat could not be read whole")

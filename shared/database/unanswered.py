@@ -80,6 +80,12 @@ async def known_ids(database: Database, ids: Sequence[str]) -> set[str]:
     return {row["whatsapp_id"] for row in await database.fetch(_SQL["known_ids"], list(ids))}
 
 
+async def others_under_way(database: Database, endpoint: str, person: str, message: UUID) -> bool:
+    """Whether the account has another message under way to this person, whose WhatsApp id nobody knows yet. Raises
+    DatabaseUnavailable."""
+    return bool(await database.fetchval(_SQL["others_under_way"], endpoint, person, message))
+
+
 async def decide(
     database: Database, message: UUID, whatsapp_id: str | None, reason: str, shard: int, resends: int
 ) -> Status | None:

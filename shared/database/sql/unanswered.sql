@@ -37,5 +37,9 @@ update due set due_at = clock_timestamp() + make_interval(secs => $2) where mess
 -- name: known_ids
 select distinct whatsapp_id from whatsapp_ids where whatsapp_id = any ($1)
 
+-- name: others_under_way
+select exists (
+    select from open_attempts o where o.endpoint = $1 and o.phone_key = $2 and o.message <> $3)
+
 -- name: decide
 select decide_unknown($1, $2, $3, $4, $5)

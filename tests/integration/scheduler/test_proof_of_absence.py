@@ -15,6 +15,7 @@ from shared.database.account_answers import note_answer, note_silence, whom_to_a
 from shared.database.sent_names import note_sent_name, prune_sent_names
 from shared.endpoints.gowa import EndpointUnreachable, account_number, sent_messages
 from shared.endpoints.identity import Endpoint
+from shared.messages import Status, Verdict
 from shared.queue.taking import Settlement
 from tests.integration.scheduler.lost_answers import (
     begin,
@@ -331,6 +332,26 @@ async def test_a_file_is_found_under_the_name_that_it_was_uploaded_with(
     assert [(len(row["url_sha256"]), row["name"]) for row in stored] == [(32, "doc.pdf")], "the URL may be signed"
     assert await prune_sent_names(stage.database, 60) == 0
     assert await prune_sent_names(stage.database, 0) == 1
+
+
+async def test_a_stored_text_may_be_of_another_message_that_is_just_being_sent(
+    stage: Stage, session: aiohttp.ClientSession, simulator: ServiceProcess
+) -> None:
+    """The same text to the same person: stored, and its answer not written yet."""
+    message = await stage.message(on_unknown="hold")
+    await lose_answer(stage, message)
+    other = await stage.message()
+    begun = await begin(stage, other)
+    sent = await send(session, simulator)
+    looks = checker(stage, session)
+    # The gate of the stage writes phone keys as they are.
+    assert await stage.database.fetchval("select count(*) from open_attempts where phone_key = $1", PHONE) == 1
+    await looks.step()
+    assert await stage.status(message) == "sending"
+    await stage.record(begun, Verdict.SENT, Status.SENT, whatsapp_id=sent)
+    await due_again(stage)
+    await looks.step()
+    assert [await stage.status(one) for one in (message, other)] == ["unknown", "sent"]
 
 
 def chat_line(identity: str, content: str, timestamp: str) -> dict[str, Any]:
