@@ -35,7 +35,12 @@ class QueueUnavailable(StoreUnavailable):
 
 
 class DatabaseUnavailable(StoreUnavailable):
-    """Postgres."""
+    """Postgres. ``done_nothing``: the statement was refused before it did anything, by a connection that is not used any more,
+    so that it may be repeated at once."""
+
+    def __init__(self, told: str, said: str = "", done_nothing: bool = False) -> None:
+        super().__init__(told, said)
+        self.done_nothing = done_nothing
 
 
 class RebuildNeeded(PacelineError):

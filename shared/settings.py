@@ -157,11 +157,18 @@ class DatabaseSettings(Settings):
         """(host, port) in the order of the setting."""
         return [_host_and_port(one, self.database_port) for one in self.database_host.split(",")]
 
-    def database_tls(self) -> ssl.SSLContext | str:
-        """What asyncpg takes as ``ssl``. Raises ValueError naming the setting whose file cannot be used. With a mode by its
-        name asyncpg would look for certificates in the home of whoever runs this, and there may be none."""
-        if self.database_ssl_mode not in ("require", *_VERIFYING):
-            return self.database_ssl_mode
+    def database_tls(self) -> list[ssl.SSLContext | bool]:
+        """What asyncpg takes as ``ssl``, in the order in which to try; False is without TLS. Raises ValueError naming the
+        setting whose file cannot be used. Given a mode by its name asyncpg would look for certificates in the home of
+        whoever runs this, and there may be none."""
+        if self.database_ssl_mode == "disable":
+            return [False]
+        context = self._tls_context()
+        if self.database_ssl_mode == "allow":
+            return [False, context]
+        return [context, False] if self.database_ssl_mode == "prefer" else [context]
+
+    def _tls_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_alpn_protocols(["postgresql"])  # Postgres 17 and newer ask for it where TLS is begun at once
         context.check_hostname = self.database_ssl_mode == "verify-full"
@@ -187,7 +194,7 @@ class DatabaseSettings(Settings):
             "database": self.database_name,
             "user": self.database_user,
             "password": self.database_password.get_secret_value() or None,
-            "ssl": self.database_tls(),
+            "ssl": self.database_tls()[0],
             "statement_cache_size": self.database_statement_cache_size,
         }
 

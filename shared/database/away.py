@@ -121,7 +121,10 @@ def cause_of(error: BaseException, connecting: bool = False) -> str:
     came before there was a connection."""
     state = sqlstate_of(error)
     if connecting and (state.startswith("08") or _is_of_asyncpg(error)):
-        return "Postgres ended the connection while it was made: see DATABASE_SSL_MODE, DATABASE_SSL_CERT and its log"
+        return (
+            "Postgres, or a pooler before it, ended the connection while it was made: see DATABASE_NAME, DATABASE_USER,"
+            " DATABASE_PASSWORD, DATABASE_SSL_MODE and DATABASE_SSL_CERT"
+        )
     if state:
         known = _CAUSES.get(state) or _CAUSES_OF_CLASSES.get(state[:2])
         return known or f"Postgres answers with SQLSTATE {state}"

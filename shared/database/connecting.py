@@ -8,6 +8,7 @@ what writes is told that Postgres is read-only.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ log = structlog.get_logger()
 _SQL = load_statements("connecting")
 CONNECT_TIMEOUT = 5.0
 """Seconds for all hosts together."""
+
+_OTHERWISE_PERHAPS = (ConnectionError, ssl.SSLError, asyncpg.InvalidAuthorizationSpecificationError)
+"""What a server says that wants TLS, or has none."""
 
 Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 Host = tuple[str, int]
@@ -120,7 +124,14 @@ class Connector:
             "statement_cache_size": cache_size,
             "target_session_attrs": "any",
         }
-        return await asyncpg.connect(**arguments)
+        *first_ways, last_way = self._settings.database_tls()
+        for way in first_ways:
+            try:
+                return await asyncpg.connect(**arguments | {"ssl": way})
+            except _OTHERWISE_PERHAPS as error:
+                if isinstance(error, ConnectionRefusedError | asyncpg.InvalidPasswordError):
+                    raise
+        return await asyncpg.connect(**arguments | {"ssl": last_way})
 
     def _prefer(self, host: Host) -> None:
         if self._hosts[0] != host:

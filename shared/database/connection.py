@@ -49,10 +49,6 @@ _CHECK_TIMEOUT = 2.5
 """Seconds; shorter than whoever asks for readiness waits, so that the answer names Postgres."""
 
 
-class _DoneNothing(DatabaseUnavailable):
-    """Refused before anything was done, by a connection that is being replaced: to be repeated at once, by another."""
-
-
 class _KeepingConnection(asyncpg.Connection):
     """asyncpg says RESET ALL whenever a connection goes back to the pool, which would undo the limits set below, one round
     trip each time. Nothing here leaves a setting, a lock or a cursor behind."""
@@ -174,8 +170,9 @@ class Database:
             self._connector.forget_statements()
         if condemns_neighbours(error):
             await pool.expire_connections()
-        kind = _DoneNothing if is_unwritable(error) or lost_its_statement(error) else DatabaseUnavailable
-        return kind(cause_of(error), words_of(error))
+        return DatabaseUnavailable(
+            cause_of(error), words_of(error), done_nothing=is_unwritable(error) or lost_its_statement(error)
+        )
 
     async def _give_back(self, pool: asyncpg.Pool[asyncpg.Record], connection: Connection) -> None:
         """The work is done or given up by now: that the connection cannot be kept is nobody's error."""
@@ -209,7 +206,9 @@ class Database:
         try:
             async with self.connection() as connection:
                 return await ask(connection)
-        except _DoneNothing:
-            # By a new connection, which may be to another server.
-            async with self.connection() as connection:
-                return await ask(connection)
+        except DatabaseUnavailable as error:
+            if not error.done_nothing:
+                raise
+        # By a new connection, which may be to another server.
+        async with self.connection() as connection:
+            return await ask(connection)

@@ -13,7 +13,7 @@ values ($1, case when $16::timestamptz is null then 'running' else 'scheduled' e
 update media set owner = $2 where id = $1 returning id
 
 -- name: analyze
-analyze messages
+select analyze_messages()
 
 -- name: campaigns_page
 -- Newest first, through campaigns_by_age.

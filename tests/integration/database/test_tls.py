@@ -139,16 +139,18 @@ async def test_a_server_that_asks_for_our_certificate(
                 assert await pool.fetchval("select 1") == 1
 
 
-async def test_no_home_is_needed(database: servers.Database, authority: trustme.CA, root: str) -> None:
+@pytest.mark.parametrize("mode", ["prefer", "verify-full"])
+async def test_no_home_is_needed(mode: str, database: servers.Database, authority: trustme.CA, root: str) -> None:
     async with tls_front(database.host, database.port, serving(authority.issue_cert(HOST))) as front:
         environment = servers.base_environment() | replace(database, port=front.port).environment
-        environment |= {"DATABASE_SSL_MODE": "verify-full", "DATABASE_SSL_ROOT_CERT": root}
-        for home in (None, "/nowhere", "/proc/1"):
-            environment = {name: value for name, value in environment.items() if name != "HOME"}
+        environment |= {"DATABASE_SSL_MODE": mode}
+        environment |= {"DATABASE_SSL_ROOT_CERT": root} if mode == "verify-full" else {}
+        del environment["HOME"]
+        for home in ({}, {"HOME": "/proc/1/root/nowhere"}):
             done = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "migrations"),
                 cwd=servers.ROOT,
-                env=environment | ({} if home is None else {"HOME": home}),
+                env=environment | home,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )

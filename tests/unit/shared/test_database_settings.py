@@ -117,15 +117,23 @@ def test_what_each_mode_checks(
     monkeypatch.setenv("DATABASE_SSL_KEY", files["key"])
     if mode != "require":
         monkeypatch.setenv("DATABASE_SSL_ROOT_CERT", files["root"])
-    context = load(DatabaseSettings).database_tls()
+    [context] = load(DatabaseSettings).database_tls()
     assert isinstance(context, ssl.SSLContext)
     assert (context.verify_mode, context.check_hostname) == (verify, names)
+
+
+@pytest.mark.parametrize(
+    ("mode", "ways"), [("disable", [False]), ("allow", [False, True]), ("prefer", [True, False]), ("require", [True])]
+)
+def test_in_which_order_a_mode_tries(monkeypatch: pytest.MonkeyPatch, mode: str, ways: list[bool]) -> None:
+    monkeypatch.setenv("DATABASE_SSL_MODE", mode)
+    assert [bool(way) for way in load(DatabaseSettings).database_tls()] == ways
 
 
 def test_verify_full_alone_trusts_whom_the_system_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_SSL_MODE", "verify-full")
     monkeypatch.delenv("HOME", raising=False)
-    context = load(DatabaseSettings).database_tls()
+    [context] = load(DatabaseSettings).database_tls()
     assert isinstance(context, ssl.SSLContext)
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert len(context.get_ca_certs()) == len(ssl.create_default_context().get_ca_certs())

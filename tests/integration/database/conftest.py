@@ -1,0 +1,5 @@
+"""The fixture of the stories, for what the whole needs of Postgres."""
+
+from tests.stories.conftest import paceline
+
+__all__ = ["paceline"]
