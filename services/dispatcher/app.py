@@ -36,6 +36,7 @@ from shared.endpoints.identity import endpoints_of
 from shared.endpoints.pacing import profile_of
 from shared.errors import StoreUnavailable
 from shared.media.file_types import FileTypes
+from shared.media.storage_folder import prepare_storage
 from shared.queue.connection import QueueConnection
 from shared.queue.taking import Taking
 from shared.queue.upkeep import forget, stream_suffixes
@@ -74,6 +75,8 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     chance = random.Random()  # noqa: S311 - pauses and typing times, nothing secret
     endpoints = endpoints_of(settings)
     stopping, woken = asyncio.Event(), asyncio.Event()
+    folder = Path(settings.file_storage_root)
+    prepare_storage(folder)
 
     queue = QueueConnection(settings)
     stack.push_async_callback(queue.close)
@@ -89,7 +92,6 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     breakers = Breakers(endpoints)
     rate = CurrentRate(queue, profile_of(settings))
     writer = SettlementWriter(database, taking, breakers, name, woken)
-    folder = Path(settings.file_storage_root)
     remote = RemoteFiles(
         folder, guard, fetching, FileTypes(settings.file_types), seconds(settings.remote_media_retry_limit)
     )

@@ -43,6 +43,7 @@ from shared.endpoints.identity import endpoints_of
 from shared.endpoints.pacing import profile_of
 from shared.media.file_types import FileTypes
 from shared.media.leftovers import janitor
+from shared.media.storage_folder import prepare_storage
 from shared.queue.connection import QueueConnection
 from shared.remote_media import AddressGuard
 from shared.runtime.access import login, same_site
@@ -88,6 +89,7 @@ def build_app(settings: GatewaySettings) -> web.Application:
 
 async def _stores(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
+    prepare_storage(Path(settings.file_storage_root))
     database = await Database(settings, _CONNECTIONS, "gateway").open()
     queue = QueueConnection(settings)
     app[DATABASE] = database

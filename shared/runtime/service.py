@@ -118,14 +118,16 @@ def run(
     build: Callable[[S], web.Application],
     port: Callable[[S], int],
 ) -> None:
-    """Runs the service until SIGTERM or SIGINT; ends the process. Exit code 2: a setting is wrong."""
+    """Runs the service until SIGTERM or SIGINT; ends the process. Exit code 2: a setting is wrong, also one whose folder or
+    file is found to be of no use only when the service starts."""
     try:
         settings = load(settings_class)
+        configure_logs(name, settings.log_level, settings.log_format)
+        code = uvloop.run(_serve(name, settings, build, port(settings)))
     except SettingError as error:
         print(f"{name} does not start:\n{error}", file=sys.stderr)
-        sys.exit(2)
-    configure_logs(name, settings.log_level, settings.log_format)
-    sys.exit(uvloop.run(_serve(name, settings, build, port(settings))))
+        code = 2
+    sys.exit(code)
 
 
 async def _serve(name: str, settings: S, build: Callable[[S], web.Application], port: int) -> int:
