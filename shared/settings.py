@@ -12,7 +12,7 @@ import os
 import re
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -24,7 +24,7 @@ from shared.errors import SettingError
 from shared.media.file_types import FileTypes
 from shared.messages import OnUnknown
 from shared.setting_names import misspelt
-from shared.tls import FULL, ISSUER, NOTHING, client_context
+from shared.tls import FULL, ISSUER, NOTHING, FileNames, client_context
 
 SHIPPED_PASSWORD = "admin"  # noqa: S105 - the default that must not leave the machine
 
@@ -124,7 +124,7 @@ class DatabaseSettings(Settings):
     @classmethod
     def _hosts(cls, value: str) -> str:
         for one in value.split(","):
-            _host_and_port(one, 0)
+            _database_host(one, 0)
         return value
 
     @field_validator("database_ssl_mode")
@@ -155,7 +155,7 @@ class DatabaseSettings(Settings):
 
     def database_hosts(self) -> list[tuple[str, int]]:
         """(host, port) in the order of the setting."""
-        return [_host_and_port(one, self.database_port) for one in self.database_host.split(",")]
+        return [_database_host(one, self.database_port) for one in self.database_host.split(",")]
 
     def database_tls(self) -> list[ssl.SSLContext | bool]:
         """What asyncpg takes as ``ssl``, in the order in which to try; False is without TLS. Raises ValueError naming the
@@ -169,20 +169,10 @@ class DatabaseSettings(Settings):
         return [context, False] if self.database_ssl_mode == "prefer" else [context]
 
     def _tls_context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.set_alpn_protocols(["postgresql"])  # Postgres 17 and newer ask for it where TLS is begun at once
-        context.check_hostname = self.database_ssl_mode == "verify-full"
-        context.verify_mode = ssl.CERT_REQUIRED if self.database_ssl_mode in _VERIFYING else ssl.CERT_NONE
-        if self.database_ssl_root_cert:
-            _load("DATABASE_SSL_ROOT_CERT", lambda: context.load_verify_locations(self.database_ssl_root_cert))
-        elif self.database_ssl_mode == "verify-full":
-            context.set_default_verify_paths()
-        if self.database_ssl_cert:
-            key = self.database_ssl_key or None
-            if key:
-                _load("DATABASE_SSL_KEY", lambda: open(key).close())
-            # Asked for a passphrase, OpenSSL would wait at the terminal.
-            _load("DATABASE_SSL_CERT", lambda: context.load_cert_chain(self.database_ssl_cert, key, lambda: ""))
+        files = (self.database_ssl_root_cert, self.database_ssl_cert, self.database_ssl_key)
+        verify = {"verify-full": FULL, "verify-ca": ISSUER}.get(self.database_ssl_mode, NOTHING)
+        context = client_context(_DATABASE_FILES, *files, verify=verify)
+        context.set_alpn_protocols(["postgresql"])  # asked for since version 17 where TLS is begun without a request
         return context
 
     def connect_arguments(self) -> dict[str, Any]:
@@ -200,9 +190,11 @@ class DatabaseSettings(Settings):
 
 
 _VERIFYING = ("verify-ca", "verify-full")
+_DATABASE_FILES = FileNames("DATABASE_SSL_ROOT_CERT", "DATABASE_SSL_CERT", "DATABASE_SSL_KEY")
+_REDIS_FILES = FileNames("REDIS_TLS_CA_FILE", "REDIS_TLS_CERT_FILE", "REDIS_TLS_KEY_FILE")
 
 
-def _host_and_port(text: str, default: int) -> tuple[str, int]:
+def _database_host(text: str, default: int) -> tuple[str, int]:
     """Of ``host``, ``host:port``, an address of either kind, ``[address]:port`` or the path of a socket's folder. Raises
     ValueError."""
     text = text.strip()
@@ -222,17 +214,6 @@ def _host_and_port(text: str, default: int) -> tuple[str, int]:
     except UnicodeError:
         raise ValueError("that cannot be the name of a host") from None
     return host, default if port is None else int(port)
-
-
-def _load(setting: str, load: Callable[[], None]) -> None:
-    try:
-        load()
-    except ssl.SSLError as error:
-        raise ValueError(
-            f"{setting}: the file holds no such certificate or key, or they do not belong together: {error.reason}"
-        ) from None
-    except OSError as error:
-        raise ValueError(f"{setting}: the file cannot be read: {error.strerror}") from None
 
 
 class RedisSettings(Settings):
@@ -337,7 +318,7 @@ class RedisSettings(Settings):
         if not self.redis_tls:
             return None
         files = (self.redis_tls_ca_file, self.redis_tls_cert_file, self.redis_tls_key_file)
-        return client_context("REDIS_TLS", *files, verify=self.redis_tls_verify)
+        return client_context(_REDIS_FILES, *files, verify=self.redis_tls_verify)
 
 
 class EndpointSettings(Settings):

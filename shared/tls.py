@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import ssl
+from typing import NamedTuple
 
 FULL, ISSUER, NOTHING = "full", "ca", "none"
 """What is checked of the server's certificate: issuer and host name, the issuer alone, nothing."""
 
 
-def client_context(settings: str, ca_file: str, cert_file: str, key_file: str, verify: str) -> ssl.SSLContext:
-    """For a client. ``settings``: what the names of the settings begin with, such as REDIS_TLS; a file that cannot be used
-    raises ValueError with its setting. Without ``ca_file`` the authorities of the system are trusted."""
-    context = _trusting(f"{settings}_CA_FILE", ca_file)
+class FileNames(NamedTuple):
+    """The settings that name the files, for what is said when one cannot be used."""
+
+    ca: str
+    cert: str
+    key: str
+
+
+def client_context(names: FileNames, ca_file: str, cert_file: str, key_file: str, verify: str) -> ssl.SSLContext:
+    """For a client. Raises ValueError with the setting whose file cannot be used. Without ``ca_file`` the authorities of the
+    system are trusted; without ``key_file`` the key is in ``cert_file`` too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if verify == NOTHING else _trusting(names.ca, ca_file)
     # Python 3.13 asks more of a certificate than 3.11; authorities of one's own seldom write all of it.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.check_hostname = verify == FULL
@@ -20,11 +29,10 @@ def client_context(settings: str, ca_file: str, cert_file: str, key_file: str, v
     if cert_file:
         try:
             # A password, since without one a key that wants one asks for it on the terminal.
-            context.load_cert_chain(cert_file, key_file, password="")
+            context.load_cert_chain(cert_file, key_file or None, password="")
         except OSError as error:
-            names = f"{settings}_CERT_FILE, {settings}_KEY_FILE"
             raise ValueError(
-                f"{names}: a certificate and its own key without a password are wanted ({_words(error)})"
+                f"{names.cert}, {names.key}: a certificate and its own key without a password are wanted ({_words(error)})"
             ) from None
     return context
 

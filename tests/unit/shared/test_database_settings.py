@@ -97,8 +97,9 @@ def test_what_contradicts_itself_or_cannot_be_used_names_its_setting(
     with pytest.raises(SettingError) as found:
         load(DatabaseSettings)
     [line] = str(found.value).splitlines()
-    assert line.startswith(f"{name}: ")
-    assert len(line) > len(name) + 20
+    names, _, told = line.partition(": ")
+    assert name in names.split(", ")
+    assert len(told) > 20
 
 
 @pytest.mark.parametrize(
@@ -136,4 +137,4 @@ def test_verify_full_alone_trusts_whom_the_system_trusts(monkeypatch: pytest.Mon
     [context] = load(DatabaseSettings).database_tls()
     assert isinstance(context, ssl.SSLContext)
     assert context.verify_mode is ssl.CERT_REQUIRED
-    assert len(context.get_ca_certs()) == len(ssl.create_default_context().get_ca_certs())
+    assert context.get_ca_certs() == ssl.create_default_context().get_ca_certs()
