@@ -36,11 +36,12 @@ class QueueUnavailable(StoreUnavailable):
 
 class DatabaseUnavailable(StoreUnavailable):
     """Postgres. ``done_nothing``: the statement was refused before it did anything, by a connection that is not used any more,
-    so that it may be repeated at once."""
+    so that it may be repeated at once. ``perhaps_one_row``: another statement, about other rows, may well go through."""
 
-    def __init__(self, told: str, said: str = "", done_nothing: bool = False) -> None:
+    def __init__(self, told: str, said: str = "", done_nothing: bool = False, perhaps_one_row: bool = False) -> None:
         super().__init__(told, said)
         self.done_nothing = done_nothing
+        self.perhaps_one_row = perhaps_one_row
 
 
 class RebuildNeeded(PacelineError):

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from services.dispatcher.breakers import Breakers
 from shared.database.attempts import AttemptResult, count_shard, settle
 from shared.database.connection import Database
-from shared.errors import StoreUnavailable
+from shared.errors import DatabaseUnavailable, StoreUnavailable
 from shared.messages import Status, Verdict
 from shared.queue.taking import Settlement, Taking
 from shared.runtime.batching import Batcher
@@ -41,14 +41,22 @@ class SettlementWriter:
         self._breakers = breakers
         self._shard = count_shard(dispatcher)
         self._woken = woken
-        self._results: Batcher[AttemptResult, Status | None] = Batcher(self._write_results, limit=200)
+        self._results: Batcher[AttemptResult, Status | DatabaseUnavailable | None] = Batcher(
+            self._write_results, limit=200
+        )
         self._settlements: Batcher[Settlement, None] = Batcher(self._write_settlements, limit=200)
 
     async def record(self, result: AttemptResult) -> Status | None:
         """Writes a verdict into Postgres; answers the message's new status, None if it had moved on. Waits as long as
         Postgres is away."""
         _VERDICTS[result.verdict].inc()
-        return await self.repeated("postgres", lambda: self._results.submit(result))
+        return await self.repeated("postgres", lambda: self._written(result))
+
+    async def _written(self, result: AttemptResult) -> Status | None:
+        outcome = await self._results.submit(result)
+        if isinstance(outcome, DatabaseUnavailable):
+            raise outcome
+        return outcome
 
     async def release(self, settlement: Settlement) -> None:
         """Ends an assignment in Redis. Waits as long as Redis is away."""
@@ -65,8 +73,17 @@ class SettlementWriter:
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
 
-    async def _write_results(self, results: Sequence[AttemptResult]) -> Sequence[Status | None]:
-        statuses = await settle(self._database, self._shard, results)
+    async def _write_results(self, results: Sequence[AttemptResult]) -> list[Status | DatabaseUnavailable | None]:
+        """One row that Postgres cannot write is found by halves: it waits, and keeps no other verdict waiting."""
+        try:
+            statuses = await settle(self._database, self._shard, results)
+        except DatabaseUnavailable as error:
+            if not error.perhaps_one_row:
+                raise
+            if len(results) == 1:
+                return [error]
+            middle = len(results) // 2
+            return [*await self._write_results(results[:middle]), *await self._write_results(results[middle:])]
         return [statuses.get(result.message) for result in results]
 
     async def _write_settlements(self, settlements: Sequence[Settlement]) -> Sequence[None]:

@@ -90,7 +90,7 @@ def build_app(settings: GatewaySettings) -> web.Application:
 async def _stores(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     prepare_storage(Path(settings.file_storage_root))
-    database = await Database(settings, _CONNECTIONS, "gateway").open()
+    database = await Database(settings, _CONNECTIONS, "gateway", may_only_read=True).open()
     queue = QueueConnection(settings)
     app[DATABASE] = database
     app[QUEUE] = queue

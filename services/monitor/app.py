@@ -46,7 +46,7 @@ def build_app(settings: MonitorSettings) -> web.Application:
     )
     endpoints = endpoints_of(settings)
     queue = QueueConnection(settings, pool_size=4)
-    database = Database(settings, size=_CONNECTIONS, application="paceline monitor")
+    database = Database(settings, size=_CONNECTIONS, application="paceline monitor", may_only_read=True)
     seen = Observation(queue, database, list(endpoints), settings.silent_drop_after)
     health = HealthOfTheWhole(seen, endpoints, settings, login_check(settings))
     stream = StatisticsStream(settings.statistics_max_streams)

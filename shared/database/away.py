@@ -30,6 +30,7 @@ _CHECK_VIOLATION = "23514"
 _LIMITS = "54"
 _MAKES_INDEX_ROWS = "index_form_tuple"
 _TAKES_CONNECTIONS_AWAY = ("08", "57", "58", "XX")
+_PERHAPS_ONE_ROW = ("21", "38", "39", "44", "54", "P0", "XX")
 _LONGEST_WORDS = 300
 
 _SCHEMA = (
@@ -104,6 +105,11 @@ def lost_its_statement(error: BaseException) -> bool:
 def is_unwritable(error: BaseException) -> bool:
     """Whether the server may not be written to. Nothing was written."""
     return sqlstate_of(error) == UNWRITABLE
+
+
+def may_be_about_one_row(error: BaseException) -> bool:
+    """Whether it may be that one row of several is the cause, such as one in a damaged block."""
+    return sqlstate_of(error)[:2] in _PERHAPS_ONE_ROW
 
 
 def condemns_neighbours(error: BaseException) -> bool:

@@ -1,8 +1,9 @@
 """Connects to that one of DATABASE_HOST which may be written to, as several hosts of a cluster are listed until one is the
 primary.
 
-Where none may be written to, a connection to one that may only be read is better than none: what asks gets its answer, and
-what writes is told that Postgres is read-only.
+Where none may be written to, a connection to one that may only be read is better than none for who answers questions of people;
+what is written is told that Postgres is read-only. Who acts by what it reads takes none: a standby may be some moments behind,
+and a dispatcher would take a message that is not there yet for one that has moved on.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ Host = tuple[str, int]
 
 
 class Connector:
-    """Makes connections. ``prepare`` is called with each; what it raises counts as not having connected."""
+    """Makes connections. ``prepare`` is called with each; what it raises counts as not having connected. ``may_only_read``: a
+    server that is read-only will do where there is no other."""
 
-    def __init__(self, settings: DatabaseSettings, prepare: Prepare | None = None) -> None:
+    def __init__(self, settings: DatabaseSettings, prepare: Prepare | None = None, may_only_read: bool = False) -> None:
         self._settings = settings
+        self._may_only_read = may_only_read
         self._prepare = prepare
         self._hosts = settings.database_hosts()
         self.statement_cache_size = settings.database_statement_cache_size
@@ -53,7 +56,7 @@ class Connector:
         return ", ".join(map(_told, self._settings.database_hosts()))
 
     async def connect(self, *_: Any, **options: Any) -> asyncpg.Connection:
-        """A connection to the first host that may be written to, the last good one first; else to one that may be read.
+        """A connection to the first host that may be written to, the last good one first; else perhaps to one that may be read.
         ``options`` are asyncpg's. Raises DatabaseUnavailable, which names what was wrong with each."""
         wrong: list[tuple[Host, BaseException]] = []
         readable: asyncpg.Connection | None = None
@@ -69,10 +72,11 @@ class Connector:
                 if not await _is_read_only(connection, len(self._hosts) > 1):
                     self._prefer(host)
                     return connection
-                if readable is None:
+                if self._may_only_read and readable is None:
                     readable = connection
                 else:
                     connection.terminate()
+                    wrong.append((host, asyncpg.ReadOnlySQLTransactionError("it may not be written to")))
             if readable is not None:
                 found, readable = readable, None
                 return found

@@ -24,6 +24,7 @@ from shared.database.away import (
     condemns_neighbours,
     is_unwritable,
     lost_its_statement,
+    may_be_about_one_row,
     words_of,
 )
 from shared.database.away import BadValue as BadValue
@@ -82,10 +83,10 @@ def _leave_out_values(error: asyncpg.PostgresError) -> None:
 
 
 class Database:
-    """A pool of at most ``size`` connections. ``open`` it before use, ``close`` it after."""
+    """A pool of at most ``size`` connections. ``open`` it before use, ``close`` it after. ``may_only_read`` as of Connector."""
 
-    def __init__(self, settings: DatabaseSettings, size: int, application: str) -> None:
-        self._connector = Connector(settings, _prepare)
+    def __init__(self, settings: DatabaseSettings, size: int, application: str, may_only_read: bool = False) -> None:
+        self._connector = Connector(settings, _prepare, may_only_read)
         self._size = size
         self._application = application
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -171,7 +172,10 @@ class Database:
         if condemns_neighbours(error):
             await pool.expire_connections()
         return DatabaseUnavailable(
-            cause_of(error), words_of(error), done_nothing=is_unwritable(error) or lost_its_statement(error)
+            cause_of(error),
+            words_of(error),
+            done_nothing=is_unwritable(error) or lost_its_statement(error),
+            perhaps_one_row=may_be_about_one_row(error),
         )
 
     async def _give_back(self, pool: asyncpg.Pool[asyncpg.Record], connection: Connection) -> None:

@@ -103,7 +103,8 @@ async def test_a_server_that_is_read_only_answers_questions_and_says_why_it_take
 ) -> None:
     primary, standby = pair
     servers.migrate(database_of(primary, "postgres"))
-    pool = await Database(settings_of_database(database_of(standby, "postgres")), 2, "test").open()
+    settings = settings_of_database(database_of(standby, "postgres"))
+    pool = await Database(settings, 2, "test", may_only_read=True).open()
     try:
         assert await pool.fetchval("select count(*) from messages") == 0
         with pytest.raises(DatabaseUnavailable, match="read-only"):
@@ -114,10 +115,26 @@ async def test_a_server_that_is_read_only_answers_questions_and_says_why_it_take
         await pool.close()
 
 
-async def test_a_primary_that_is_made_read_only_and_back(pair: tuple[EmbeddedPostgres, EmbeddedPostgres]) -> None:
+async def test_who_acts_by_what_it_reads_asks_no_server_that_may_be_behind(
+    pair: tuple[EmbeddedPostgres, EmbeddedPostgres],
+) -> None:
+    pool = await Database(settings_of_database(database_of(pair[1], "postgres")), 2, "test").open()
+    try:
+        for ask in (pool.fetchval("select 1"), pool.problem()):
+            with pytest.raises(DatabaseUnavailable, match=f"read-only: let DATABASE_HOST lead.*{pair[1].port}"):
+                await ask
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize("may_only_read", [True, False])
+async def test_a_primary_that_is_made_read_only_and_back(
+    pair: tuple[EmbeddedPostgres, EmbeddedPostgres], may_only_read: bool
+) -> None:
     primary, _ = pair
     servers.migrate(database_of(primary, "postgres"))
-    pool = await Database(settings_of_database(database_of(primary, "postgres")), 2, "test").open()
+    settings = settings_of_database(database_of(primary, "postgres"))
+    pool = await Database(settings, 2, "test", may_only_read).open()
     try:
         assert await pool.problem() == ""
         make_read_only(primary)
@@ -138,7 +155,7 @@ async def test_a_standby_that_takes_over_is_followed(tmp_path: Path) -> None:
         standby_of(primary, tmp_path / "standby") as standby,
     ):
         either = settings_of_database(of_either(database_of(primary, "postgres"), standby))
-        pool = await Database(either, 3, "test").open()
+        pool = await Database(either, 3, "test", may_only_read=True).open()
         try:
             await pool.execute("create table noted (number integer)")
             await each_connection(pool, 3, "insert into noted values (1)")

@@ -16,6 +16,7 @@ from shared.database.away import (
     cause_of,
     condemns_neighbours,
     lost_its_statement,
+    may_be_about_one_row,
     words_of,
 )
 
@@ -149,3 +150,9 @@ def test_statements_are_lost_by_two_states_alone() -> None:
 def test_the_server_s_detail_stays_out() -> None:
     error = error_of("40P01", D="Process 1 of 15550100001 waits", H="a hint")
     assert words_of(error) == "DeadlockDetectedError: told by the server"
+
+
+def test_what_another_row_may_be_spared() -> None:
+    spared = {state for state in STATES if may_be_about_one_row(error_of(state))}
+    assert {"21000", "54000", "P0001", "XX000", "XX001", "XX002"} <= spared
+    assert not {"25006", "40001", "42P01", "42501", "53100", "55P03", "57014", "57P01", "58030", "08006"} & spared
