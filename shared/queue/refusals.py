@@ -109,7 +109,8 @@ _UNKNOWN_ISSUER = (
 def unavailable(error: BaseException) -> QueueUnavailable:
     """What a caller is told. Raise it from the error."""
     cause, cure = _meaning(error)
-    return QueueUnavailable(f"Redis cannot be used: {cause}; {cure}", text_of(error))
+    state = "used" if code_of(error) else "reached"
+    return QueueUnavailable(f"Redis cannot be {state}: {cause}; {cure}", text_of(error))
 
 
 def code_of(error: BaseException) -> str:
@@ -176,7 +177,7 @@ def _meaning(error: BaseException) -> tuple[str, str]:
             "look at its log, and whether it wants REDIS_TLS=true or REDIS_TLS_CERT_FILE",
         )
     if not code:
-        return "it cannot be reached", "look at REDIS_HOST, REDIS_PORT and the network"
+        return "the connection fails", "look at REDIS_HOST, REDIS_PORT and the network"
     return "it refuses", "our log has its words"
 
 

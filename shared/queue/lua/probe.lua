@@ -7,7 +7,8 @@
 -- P, 1 if it may not publish to P:wake}.
 --
 -- Rights are looked at before arguments, and arguments before anything is written, so each command gets one that it
--- refuses, or a key that is never there. SADD takes any argument: what it adds is taken away at once.
+-- refuses, or a key that is never there. SADD takes any argument, so it is tried on P:epoch, which is a hash; before the first
+-- rebuild, when that is not there, what it adds is taken away at once.
 --
 -- Makes impossible: a script that stops in the middle since a right for its second half is missing.
 
@@ -64,7 +65,9 @@ for _, try in ipairs(tries) do
         may_remove = not (type(reply) == 'table' and reply.err)
     end
 end
-if may_remove then
+if type(redis.pcall('HGET', KEYS[1], 'number')) == 'string' then
+    heed(redis.pcall('SADD', KEYS[1], 'm'), 'sadd')
+elseif may_remove then
     heed(redis.pcall('SADD', key, 'm'), 'sadd')
     redis.pcall('SREM', key, 'm')
 end

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from redis.exceptions import ResponseError
 
 from shared.endpoints.caps import Caps
 from shared.errors import QueueUnavailable
@@ -154,6 +155,10 @@ async def test_a_login_that_is_wrong_or_missing_is_told(queue: QueueConnection, 
         await mine.close()
 
 
+async def changes_of(queue: QueueConnection) -> int:
+    return int((await client(queue).info("persistence"))["rdb_changes_since_last_save"])
+
+
 async def test_the_probe_changes_nothing(queue: QueueConnection) -> None:
     await queue.probe()
     assert await everything(queue) == {}, "nothing where nothing was"
@@ -161,9 +166,10 @@ async def test_the_probe_changes_nothing(queue: QueueConnection) -> None:
     await put(queue, entry(), entry(Lane.BULK), entry(endpoint="a", chosen=True))
     await enqueue(queue, [Placement(entry(), NOW + 1)])
     assert await dispatcher(queue, "a").take(1, NOW)
-    before = await everything(queue)
+    before, changes = await everything(queue), await changes_of(queue)
     await queue.probe()
     assert await everything(queue) == before
+    assert await changes_of(queue) == changes, "nothing for the file and the replicas either"
 
 
 def test_the_rights_are_those_of_what_is_called() -> None:
@@ -328,6 +334,8 @@ async def test_a_script_of_somebody_else_that_blocks_is_told_and_waited_for(queu
         with pytest.raises(QueueUnavailable, match="SCRIPT KILL"):
             await queue.problem()
         await queue.ask("SCRIPT KILL")
+        with pytest.raises(ResponseError, match="killed"):
+            await blocking.read_response()
         await blocking.disconnect(nowait=True)
+        assert await queue.problem() == ""
     await put(queue, entry())
-    assert await queue.problem() == ""

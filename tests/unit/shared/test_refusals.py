@@ -68,7 +68,7 @@ ANSWERS = [
     ("CLUSTERDOWN Hash slot not served", "cluster"),
     ("TRYAGAIN Multiple keys request during rehashing of slot", "moving"),
     ("MOVED 3999 127.0.0.1:6381", "cluster"),
-    ("MOVED 3999 127.0.0.1:6381 script: 4dc2, on @user_script:1.", "cannot be used"),
+    ("MOVED 3999 127.0.0.1:6381 script: 4dc2, on @user_script:1.", "cannot be reached"),
     ("ASK 3999 127.0.0.1:6381", "cluster"),
     ("CROSSSLOT Keys in request don't hash to the same slot", "cluster"),
     ("NOSCRIPT No matching script. Please use EVAL.", "scripts"),
@@ -91,10 +91,10 @@ ANSWERS = [
     ("ERR user_script:1: attempt to perform arithmetic on a nil value script: on @user_script:1.", "refuses"),
     ("ERR Protocol error: invalid multibulk length", "refuses"),
     ("ERR upstream failure", "refuses"),
-    ("no healthy upstream", "cannot be used"),
+    ("no healthy upstream", "cannot be reached"),
     ("ERR failed to process request: backend timeout", "refuses"),
-    ("-ERR Proxy error", "cannot be used"),
-    ("", "cannot be used"),
+    ("-ERR Proxy error", "refuses"),
+    ("", "cannot be reached"),
 ]
 
 
@@ -109,7 +109,7 @@ def parsed(answer: str) -> Exception:
 @pytest.mark.parametrize(("answer", "told"), ANSWERS)
 def test_every_answer_means_away_and_says_why(answer: str, told: str) -> None:
     refused = unavailable(parsed(answer))
-    assert refused.reason.startswith("Redis cannot be used: ")
+    assert refused.reason.startswith("Redis cannot be ")
     assert told in refused.reason
     assert "; " in refused.reason, "a cure stands beside the cause"
     assert "hunter2" not in str(refused), "what was sent is not told"
