@@ -6,8 +6,6 @@ sender gives up an event after five tries within 30 s; a 2xx is answered once al
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
 from aiohttp import ClientPayloadError, web
 from prometheus_client import Counter
@@ -53,12 +51,17 @@ async def receive(request: web.Request) -> web.Response:
     if not isinstance(event, dict):
         raise InvalidInput(("body", "a JSON object is wanted"))
     endpoint = reporting_endpoint(event, request.app[ENDPOINTS].values())
-    await _note_numbers(request.app, event)
-    match read_event(event):
-        case ReceiptEvent() as said:
+    said = read_event(event)
+    named = numbers_named(event)
+    if isinstance(said, InboundMessage):
+        # Noted together with what they wrote.
+        named.discard((said.lid, said.phone))
+    await _note_numbers(request.app, named)
+    match said:
+        case ReceiptEvent():
             await _record(request.app, said, endpoint)
             _events.labels(said.receipt.value).inc()
-        case InboundMessage() as said:
+        case InboundMessage():
             _events.labels(await _heard(request.app, said, endpoint)).inc()
         case None:
             _events.labels("ignored").inc()
@@ -86,10 +89,10 @@ async def _record(app: web.Application, said: ReceiptEvent, endpoint: str) -> No
     await record_receipts(database, app[SHARD], said.whatsapp_ids, endpoint, said.receipt, person, said.account or None)
 
 
-async def _note_numbers(app: web.Application, event: dict[str, Any]) -> None:
-    """Keeps which number is behind a hidden id, where the event names both."""
+async def _note_numbers(app: web.Application, named: set[tuple[str, str]]) -> None:
+    """Keeps which number is behind a hidden id."""
     noted = app[NOTED_NUMBERS]
-    for lid, phone in sorted(numbers_named(event)):
+    for lid, phone in sorted(named):
         person = Person(phone, phone_key(phone))
         if noted.has(lid, person.phone_key):
             continue

@@ -14,11 +14,11 @@ cross join (
 ) open
 cross join (
     select
-        count(*) filter (where d.why = 'send') as sends,
+        count(*) filter (where d.why = 'send' and d.campaign is null) as sends,
         count(*) filter (where d.why = 'retry') as retries,
         count(*) filter (where d.why = 'check') as checks,
         min(d.due_at) as first_due_at
-    from (select why, due_at from due limit $1) d
+    from (select why, due_at, campaign from due limit $1) d
 ) waits
 
 -- name: suspended_endpoints

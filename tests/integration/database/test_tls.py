@@ -163,6 +163,6 @@ async def fails(pool: AbstractAsyncContextManager[Database], words: str) -> None
         with pytest.raises(DatabaseUnavailable, match=words) as found:
             await opened.fetchval("select 1")
         assert HOST in str(found.value), "it says where"
-        assert HOST not in found.value.told
+        assert HOST not in found.value.reason
         with pytest.raises(DatabaseUnavailable, match=words):
             await opened.problem()

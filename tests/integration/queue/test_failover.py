@@ -148,5 +148,5 @@ async def test_sentinels_that_do_not_answer_are_told(tmp_path: Path, change: dic
         queue = QueueConnection(settings.model_copy(update=change))
         with pytest.raises(QueueUnavailable) as refused:
             await queue.problem()
-        assert told in refused.value.told
+        assert told in refused.value.reason
         await queue.close()

@@ -108,7 +108,7 @@ async def test_without_the_dangerous_ones_info_alone_is_missing_and_named(queue:
     mine = await as_user(*rules)
     with pytest.raises(QueueUnavailable) as refused:
         await mine.problem()
-    assert "lacks +info;" in refused.value.told
+    assert "lacks +info;" in refused.value.reason
     await allow(queue, *rules, "+info")
     assert await mine.problem() == ""
     assert mine.remark() == ""
@@ -120,7 +120,7 @@ async def test_keys_that_it_may_not_touch_are_named(queue: QueueConnection, as_u
     mine = await as_user(pattern.replace("{name}", name), "+@all", "&*")
     with pytest.raises(QueueUnavailable) as refused:
         await put(mine, entry())
-    assert f"lacks ~{queue.keys.prefix}:*" in refused.value.told
+    assert f"lacks ~{queue.keys.prefix}:*" in refused.value.reason
 
 
 @pytest.mark.parametrize("missing", COMMANDS)
@@ -136,8 +136,8 @@ async def test_each_of_the_shortest_rights_is_wanted_and_named(
         return
     with pytest.raises(QueueUnavailable) as refused:
         await put(mine, entry())
-    assert f"+{missing}" in refused.value.told
-    assert USER not in refused.value.told
+    assert f"+{missing}" in refused.value.reason
+    assert USER not in refused.value.reason
     assert await everything(queue) == {}
 
 
@@ -151,7 +151,7 @@ async def test_a_login_that_is_wrong_or_missing_is_told(queue: QueueConnection, 
         mine = QueueConnection(right.model_copy(update=login))
         with pytest.raises(QueueUnavailable) as refused:
             await mine.problem()
-        assert "REDIS_PASSWORD" in refused.value.told
+        assert "REDIS_PASSWORD" in refused.value.reason
         await mine.close()
 
 
@@ -329,7 +329,7 @@ async def test_a_script_of_somebody_else_that_blocks_is_told_and_waited_for(queu
         while True:
             with pytest.raises(QueueUnavailable) as refused:
                 await put(queue, entry())
-            if "SCRIPT KILL" in refused.value.told:
+            if "SCRIPT KILL" in refused.value.reason:
                 break
         with pytest.raises(QueueUnavailable, match="SCRIPT KILL"):
             await queue.problem()

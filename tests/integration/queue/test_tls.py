@@ -128,7 +128,7 @@ async def test_less_may_be_checked(front: Front, connect: Connect, files: Files)
 async def refused(queue: QueueConnection) -> str:
     with pytest.raises(QueueUnavailable) as found:
         await queue.problem()
-    return found.value.told
+    return found.value.reason
 
 
 async def test_what_is_wrong_is_told(front: Front, connect: Connect, files: Files) -> None:

@@ -65,7 +65,7 @@ def test_a_locked_contact_goes_to_others_and_never_back() -> None:
 def test_where_no_account_may_write_it_waits_for_the_first_that_may() -> None:
     later = judge(locked_endpoints={"a": 900.0, "b": 60.0, "c": 70.0})
     assert isinstance(later, Later)
-    assert later.seconds == 60.0
+    assert (later.seconds, later.held) == (60.0, True)
 
 
 def test_a_held_account_keeps_its_chats() -> None:
@@ -73,14 +73,23 @@ def test_a_held_account_keeps_its_chats() -> None:
     assert judge(held_endpoints={"a": 900.0}, talked_to_by=("a",)) is FITS
     # Known to another one, which is held as well.
     assert judge(held_endpoints={"a": 9.0, "b": 9.0}, talked_to_by=("b",)) == Elsewhere("b", ("a",), LOOK_AGAIN)
+    # Another one that they have a chat with goes before one that they have none with.
+    assert judge(held_endpoints={"a": 9.0}, talked_to_by=("c", "b")) == Elsewhere("c", ("a",), LOOK_AGAIN)
+    assert judge(locked_endpoints={"a": 9.0, "c": 9.0}, talked_to_by=("c",)) == Elsewhere("", ("a", "c"), LOOK_AGAIN)
+    assert judge(talked_to_by=("gone", "c")) == Elsewhere("c", (), LOOK_AGAIN)
     # A lock is about this very chat.
     assert judge(locked_endpoints={"a": 900.0}, talked_to_by=("a",)) == Elsewhere("", ("a",), LOOK_AGAIN)
 
 
 def test_a_chosen_account_is_waited_for() -> None:
-    later = judge(replace(ENTRY, endpoint="a", chosen=True), locked_endpoints={"a": 900.0})
+    chosen = replace(ENTRY, endpoint="a", chosen=True)
+    later = judge(chosen, locked_endpoints={"a": 900.0})
     assert isinstance(later, Later)
-    assert later.seconds == 900.0
+    assert (later.seconds, later.held) == (900.0, True)
+    # It failed a moment ago, which no word of the recipient changes.
+    later = judge(replace(chosen, excluded=("a",)))
+    assert isinstance(later, Later)
+    assert (later.seconds, later.held) == (LOOK_AGAIN, False)
 
 
 def test_campaigns_keep_quiet_hours_and_the_gap_and_texts_do_not() -> None:

@@ -157,11 +157,11 @@ def test_breakers_and_suspensions() -> None:
 
 def test_a_postgres_that_answers_and_takes_nothing_is_down_and_says_what_mends_it() -> None:
     observation = seen()
-    observation.usable.told = "Postgres is read-only: let DATABASE_HOST lead to the primary"
-    observation.usable.problem = f"{observation.usable.told} (10.0.0.7:5432)"
+    observation.usable.reason = "Postgres is read-only: let DATABASE_HOST lead to the primary"
+    observation.usable.problem = f"{observation.usable.reason} (10.0.0.7:5432)"
     [finding] = findings(observation)
     assert (finding.part, finding.health) == ("postgres", Health.DOWN)
-    assert finding.reason == observation.usable.told
+    assert finding.reason == observation.usable.reason
     assert "10.0.0.7" in finding.detail
 
 
@@ -174,5 +174,5 @@ def test_a_schema_that_is_too_old_is_down() -> None:
 def test_the_cause_is_told_where_postgres_cannot_be_reached() -> None:
     observation = seen()
     observation.database.problem = "the disk of Postgres is full: make room (10.0.0.7: DiskFullError)"
-    observation.database.told = "the disk of Postgres is full: make room"
-    assert [one.reason for one in findings(observation)] == [observation.database.told]
+    observation.database.reason = "the disk of Postgres is full: make room"
+    assert [one.reason for one in findings(observation)] == [observation.database.reason]
