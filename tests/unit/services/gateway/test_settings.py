@@ -20,6 +20,7 @@ from tests.unit.services.gateway.settings import settings
         ("bulk_expires_after", "0"),
         ("bulk_expires_after", "a week"),
         ("remote_media", "perhaps"),
+        ("file_types", "apk,a b"),
         ("whatsapp_webhook_secret", "secret"),
         ("optout_words", "genug,,!?"),
     ],
