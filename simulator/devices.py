@@ -1,4 +1,4 @@
-"""The device and application routes, chat storage's two, and what a wrong path gets.
+"""The routes that tell something: of devices, the application and chat storage; those of ``slots``; and a wrong path.
 
 ``/devices*`` and ``/app/info`` need no device; everything else does, a path that does not exist included: the device
 check of GOWA runs first, so a wrong URL without a device is 400, not 404.
@@ -26,7 +26,6 @@ _Answering = Answer | Awaitable[Answer]
 def device_routes(simulation: Simulation) -> list[web.RouteDef]:
     """All of them but ``/send/*``."""
     accounts = simulation.accounts
-
     slots = Slots(simulation)
 
     def open_to_users(handle: Callable[[web.Request], _Answering]) -> _Handler:
@@ -65,9 +64,8 @@ def device_routes(simulation: Simulation) -> list[web.RouteDef]:
         return web.Response(text="OK")
 
     def listing(_: web.Request) -> Answer:
-        slots = accounts.registered()
         # Go writes an empty list as null; "results" is there either way.
-        body: list[object] = [slot.listed() for slot in slots]
+        body: list[object] = [slot.listed() for slot in accounts.registered()]
         return success("List devices", body) if body else answers.Answer(200, _NO_DEVICES)
 
     async def user_check(account: Account, request: web.Request) -> Answer:

@@ -2,13 +2,15 @@
 
 Fetched is from this machine's loopback only, whatever a redirect says; every other address is answered as a refused
 connection, names under ``.invalid`` as unknown hosts. With ``--fetch-urls false`` nothing is fetched at all and a URL
-counts as had when its ending is right. The texts are Go's.
+counts as had when its ending is right. The page of ``/send/link``, which GOWA fetches for its preview, is left alone.
+The texts are Go's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -72,12 +74,10 @@ class Downloads:
         return fetched if kind.name != "image" else _decoded(fetched, name_in_url(url))
 
     async def _fetch(self, kind: Kind, url: str) -> Fetched:
-        limit = aiohttp.ClientTimeout(total=self._limit)
+        ends = time.monotonic() + self._limit
         async with (
-            aiohttp.ClientSession(
-                timeout=limit, headers=_HEADERS, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-            ) as session,
-            await _followed(session, url) as response,
+            aiohttp.ClientSession(headers=_HEADERS, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            await _followed(session, url, ends) as response,
         ):
             _check_head(kind, response)
             if kind.name in {"image", "sticker"}:
@@ -85,19 +85,24 @@ class Downloads:
             return await _read(kind, response)
 
 
-async def _followed(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientResponse:
-    """The first answer that is no redirect. Raises _Failed."""
+async def _followed(session: aiohttp.ClientSession, url: str, ends: float) -> aiohttp.ClientResponse:
+    """The first answer that is no redirect; ``ends`` is when all of it must be over. Raises _Failed."""
     location = url
     for _ in range(_REQUESTS):
         _check_address(url)
+        # aiohttp takes 0 for no limit at all.
+        left = aiohttp.ClientTimeout(total=max(ends - time.monotonic(), 0.001))
         try:
-            response = await session.get(url, allow_redirects=False)
+            response = await session.get(url, allow_redirects=False, timeout=left)
         except TimeoutError:
             raise _Failed(
                 f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
             ) from None
         except aiohttp.ServerDisconnectedError:
             raise _Failed(f'Get "{url}": EOF') from None
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
+            reason = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+            raise _Failed(f'Get "{url}": {reason}') from None
         except (aiohttp.ClientError, ValueError):
             raise _Failed(f'Get "{url}": {_refused(url)}') from None
         if response.status not in _REDIRECTS or "Location" not in response.headers:

@@ -30,6 +30,10 @@ class Frost:
         """Whether everything is frozen."""
         return not self._whole.is_set()
 
+    def holds(self, device: str) -> bool:
+        """Whether this account, or everything, is frozen."""
+        return self.is_whole or not self._devices[device].is_set()
+
     async def wait(self, device: str | None = None) -> None:
         """Return once neither the process nor the device is frozen."""
         gates = [self._whole] if device is None else [self._whole, self._devices[device]]

@@ -92,18 +92,26 @@ class Inbound:
         }
         payload["sender_display_name"] = payload["from_name"]
         event = _fill(payload, kind, body, content)
+        row: Row | None = None
         if kind not in _ABOUT_ANOTHER:
             media_type = kind if kind in _PATHS else ""
             row = Row(payload["id"], names.sender, body, int(timestamp), is_from_me, media_type)
-            self._storage.keep(account, names.chat, row)
         # Of the message events the time is inside the payload alone.
-        self._webhook.spawn(self._post(account, event, payload))
+        posted = {"event": event, "device_id": account.own_jid, "session_id": account.device, "payload": payload}
+        if account.frost.holds(account.device):
+            self._webhook.spawn(self._take_later(account, names.chat, row, posted))
+        else:
+            self._take(account, names.chat, row, posted)
         return {"id": payload["id"], "chat_id": names.chat, "timestamp": payload["timestamp"]}
 
-    async def _post(self, account: Account, event: str, payload: dict[str, Any]) -> None:
+    async def _take_later(self, account: Account, chat: str, row: Row | None, posted: dict[str, Any]) -> None:
         await account.until_thawed()
-        content = {"event": event, "device_id": account.own_jid, "session_id": account.device, "payload": payload}
-        self._webhook.post(content)
+        self._take(account, chat, row, posted)
+
+    def _take(self, account: Account, chat: str, row: Row | None, posted: dict[str, Any]) -> None:
+        if row is not None:
+            self._storage.keep(account, chat, row)
+        self._webhook.post(posted)
 
 
 def _check(content: Mapping[str, Any]) -> None:

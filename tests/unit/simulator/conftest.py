@@ -141,6 +141,7 @@ class Site:
         self.asked: list[str] = []
         self.agents: set[str] = set()
         self.pages: dict[str, tuple[str, bytes, dict[str, str]]] = {}
+        self.delay = 0.0
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -148,6 +149,7 @@ class Site:
         self.asked.append(request.path)
         self.agents.add(request.headers.get("User-Agent", ""))
         await self.hold.wait()
+        await asyncio.sleep(self.delay)
         if request.path in self.pages:
             content_type, body, headers = self.pages[request.path]
             return web.Response(body=body, headers={"Content-Type": content_type, **headers})

@@ -126,6 +126,18 @@ async def test_a_server_that_does_not_answer_in_time(start: Start, site: Site) -
     assert envelope["message"] == f'{FILE}Get "{url}": {reason}'
 
 
+async def test_redirects_do_not_lengthen_the_limit(start: Start, site: Site) -> None:
+    """Each hop alone is quick enough; together they are not."""
+    gowa = await start(download_limit=0.4)
+    site.delay = 0.15
+    url = f"{site.url}/a.pdf"
+    for _ in range(5):
+        url = f"{site.url}/to?{url}"
+    _, envelope = await gowa.send("file", phone=PHONE, file_url=url)
+    assert "Client.Timeout exceeded" in envelope["message"]
+    assert "/a.pdf" not in site.asked
+
+
 @asynccontextmanager
 async def saying(answer: bytes, *, closes: bool) -> AsyncIterator[str]:
     """A server that says these bytes to everybody."""

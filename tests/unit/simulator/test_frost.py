@@ -127,6 +127,19 @@ async def test_receipts_wait_too(start: Start, receiver: Receiver) -> None:
     assert (await receiver.events.get())[0]["session_id"] == "sales-1"
 
 
+async def test_what_people_write_arrives_after_the_thaw(start: Start, receiver: Receiver) -> None:
+    gowa = await start(devices=("sales-1", "sales-2"), webhook=receiver.url)
+    await gowa.mood("frozen")
+    for device in ("sales-1", "sales-2"):
+        body = {"phone": "15550100001", "body": "hello"}
+        assert (await gowa.client.post(f"/simulator/devices/{device}/inbound", json=body)).status == 200
+    assert (await receiver.events.get())[0]["session_id"] == "sales-2"
+    await gowa.mood("ok")
+    assert (await receiver.events.get())[0]["session_id"] == "sales-1"
+    stored = await gowa.results(f"/chat/{PHONE}/messages", device_id="sales-1")
+    assert [row["content"] for row in stored["data"]] == ["hello"]
+
+
 @pytest.mark.parametrize("content", [{"frozen": "yes"}, {}, {"frozen": None}])
 async def test_frozen_is_true_or_false(gowa: Gowa, content: dict[str, Any]) -> None:
     assert (await gowa.client.put("/simulator/frozen", json=content)).status == 400
