@@ -31,3 +31,9 @@ async def note_answer(database: Database, endpoint: str, number: str | None) -> 
 async def note_silence(database: Database, endpoint: str) -> None:
     """The sender did not answer: whatever waits in it may still go out. Raises DatabaseUnavailable."""
     await database.execute(_SQL["note_silence"], endpoint)
+
+
+async def paired_with(database: Database, number: str) -> list[str]:
+    """The endpoints whose account is ``number`` (a JID without its device), as far as was last noticed. Raises
+    DatabaseUnavailable."""
+    return [row["endpoint"] for row in await database.fetch(_SQL["paired_with"], number)]

@@ -15,6 +15,8 @@ from multidict import istr
 
 from services.gateway.intake.bodies import Body
 from services.gateway.intake.text import clean
+from shared.database.account_answers import paired_with
+from shared.database.connection import Database
 from shared.endpoints.identity import Endpoint
 from shared.runtime.envelope import ApiError, InvalidInput
 
@@ -55,9 +57,12 @@ def _plain_jid(device: str) -> str:
     return f"{found[1]}@s.whatsapp.net" if found else device
 
 
-def asked_account(request: web.Request, endpoints: dict[str, Endpoint]) -> AskedAccount | None:
-    """What header or query ask for; None: neither is given. Raises ApiError 404 as GOWA does when there is no such account,
-    InvalidInput naming the accounts when there are several."""
+async def asked_account(
+    request: web.Request, endpoints: dict[str, Endpoint], database: Database
+) -> AskedAccount | None:
+    """What header or query ask for; None: neither is given. A JID may also be the number that an account was last seen with.
+    Raises ApiError 404 as GOWA does when there is no such account, InvalidInput naming the accounts when there are several,
+    DatabaseUnavailable."""
     header = request.headers.get(_HEADER)
     # Nearly all requests have neither; to parse no query costs a request more than the rest of this.
     if header is None and not request.rel_url.raw_query_string:
@@ -68,6 +73,8 @@ def asked_account(request: web.Request, endpoints: dict[str, Endpoint]) -> Asked
     if not given:
         return None
     found = accounts_named(given, endpoints.values())
+    if not found and _JID.fullmatch(given):
+        found = [one for one in await paired_with(database, _plain_jid(given)) if one in endpoints]
     if not found:
         reason = "no account has this device id; WHATSAPP_DEVICE_IDS names those that are known"
         raise ApiError(

@@ -70,7 +70,7 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
 
     async def handler(request: web.Request) -> web.Response:
         key = key_of(request)
-        account = asked_account(request, request.app[ENDPOINTS])
+        account = await asked_account(request, request.app[ENDPOINTS], request.app[DATABASE])
         raw = arrived_json(request)
         if raw is not None:
             short = kind is Kind.MESSAGE and key is None and account is None

@@ -17,3 +17,10 @@ select note_answer($1, $2, $3)
 -- name: note_silence
 insert into account_answers (endpoint, asked_at) values ($1, clock_timestamp())
 on conflict (endpoint) do update set answering_since = null
+
+-- name: paired_with
+-- The accounts whose number is $1, as far as was last noticed.
+select n.endpoint from account_numbers n
+where n.jid = $1
+    and not exists (select from account_numbers later where later.endpoint = n.endpoint and later.since > n.since)
+order by n.endpoint

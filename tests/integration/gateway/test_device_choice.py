@@ -9,6 +9,7 @@ import pytest
 
 from services.gateway.app_keys import DATABASE
 from services.gateway.shapes import AcceptedCampaign, AcceptedMessage, Message
+from shared.database.account_answers import note_answer
 from shared.database.connection import Database
 from shared.endpoints.identity import endpoint_id
 from tests.integration.gateway.conftest import Client, StartGateway, gateway_client, refused_fields, results
@@ -102,6 +103,19 @@ async def test_a_device_that_nobody_knows_is_not_found(client: Client, name: str
     assert (odd.status, (await odd.json())["results"]["device_id"]) == (404, "\ufffd")
     asked = await client.post(f"/api/send/{kind}", json=TEXT, params={"device_id": "nosuch"})
     assert (asked.status, (await asked.json())["results"]["device_id"]) == (404, "nosuch")
+
+
+async def test_a_number_that_an_account_was_seen_with(client: Client, store: Database) -> None:
+    number = "15550108888@s.whatsapp.net"
+    await note_answer(store, IDS["sales-1"], number)
+    await note_answer(store, "an account that is gone", number)
+    for given in (number, "15550108888:32@s.whatsapp.net", "15550108888%3A7%40s.whatsapp.net"):
+        assert await chosen(client, headers={"X-Device-Id": given}) == IDS["sales-1"]
+    await note_answer(store, IDS["sales-2"], number)
+    response = await client.post("/api/send/message", json=TEXT, headers={"X-Device-Id": number})
+    assert await refused_fields(response, 400) == ["X-Device-Id"], "two accounts share it"
+    await note_answer(store, IDS["sales-1"], "15550107777@s.whatsapp.net")
+    assert await chosen(client, headers={"X-Device-Id": number}) == IDS["sales-2"], "the other has another number now"
 
 
 async def test_what_several_accounts_have_chooses_none(client: Client) -> None:
