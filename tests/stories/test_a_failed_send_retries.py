@@ -117,7 +117,9 @@ async def test_a_logged_out_account_costs_no_try(paceline: Callable[..., Awaitab
         sent.append(await whole.message_in(accepted["message_id"], "sent", "failed"))
     assert [message["status"] for message in sent] == ["sent"] * 4
     verdicts = [attempt["verdict"] for message in sent for attempt in message["attempts"]]
-    assert verdicts.count("logged_out") == 1, "the account found out once and got nothing more"
+    assert verdicts == ["sent"] * 4, "what cannot type begins no attempt"
+    lines = (await whole.simulate("GET", "ledger"))["entries"]
+    assert [line["kind"] for line in lines if line["device"] == "account-1"] == ["chat-presence"], "found out once"
     await whole.breaker_is("account-1", "open")
 
     await whole.simulate("POST", "devices/account-1/login")
