@@ -54,7 +54,7 @@ def test_it_is_quoted_by_the_whatsapp_id_through_the_account_that_has_it() -> No
     assert resolved(message(), replace(ENTRY, endpoint="b"), SENT, ACCOUNTS) == found
 
 
-@pytest.mark.parametrize("status", set(Status) - TERMINAL)
+@pytest.mark.parametrize("status", sorted(set(Status) - TERMINAL))
 @pytest.mark.parametrize(("waited", "wait"), [(-5, 2), (0, 2), (20, 5), (100, 25), (86_400, 60)])
 def test_it_waits_while_the_other_may_still_be_sent(status: Status, waited: float, wait: float) -> None:
     found = resolved(message(waited=waited), ENTRY, Original(status, "", ""), ACCOUNTS)
