@@ -50,7 +50,6 @@ class NameLookups:
             raise HostUnsure("too many names are being looked up")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Found] = loop.create_future()
-        self._under_way[host] = answer
 
         def ended(found: Found | OSError) -> None:
             del self._under_way[host]
@@ -67,10 +66,17 @@ class NameLookups:
                 outcome = _look_up(host)
             except OSError as error:
                 outcome = error
+            except Exception as error:
+                outcome = HostUnsure(type(error).__name__)
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(ended, outcome)
 
-        threading.Thread(target=look_up, name="name lookup", daemon=True).start()
+        try:
+            threading.Thread(target=look_up, name="name lookup", daemon=True).start()
+        except RuntimeError as error:
+            raise HostUnsure("no thread is left to look names up") from error
+        # The thread answers through the loop, so not before this.
+        self._under_way[host] = answer
         return answer
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.gateway.intake.text import clean
-from shared.media.file_names import NameRefused, given_filename
+from shared.media.file_names import given_filename
 from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Receipt, Status, Verdict
 
 MAX_TEXT = 65_536
@@ -31,13 +31,7 @@ def _not_blank(value: str) -> str:
 
 
 def _filename(value: str | None) -> str | None:
-    if value is None or not value.strip():
-        return None
-    try:
-        return given_filename(value)
-    except NameRefused as error:
-        # What refers to the name of a file in general reads well of a field of that name too.
-        raise ValueError(str(error)) from None
+    return given_filename(value) if value is not None and value.strip() else None
 
 
 Text = Annotated[str, AfterValidator(clean)]

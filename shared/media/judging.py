@@ -36,7 +36,13 @@ def judge(
         raise MediaRefused("it is empty")
     if kind is Kind.IMAGE:
         return _image(filename, facts, types)
-    if declared == "text/html" and facts.is_text and facts.start.startswith("<"):
+    # Servers call much text/html that is none, XML that a script gives out above all.
+    if (
+        declared == "text/html"
+        and facts.is_text
+        and facts.start.startswith("<")
+        and not facts.start.startswith("<?xml")
+    ):
         facts = replace(facts, is_html=True)
     return _document(filename, facts, declared, types, found)
 

@@ -229,6 +229,7 @@ def test_a_refusal_says_what_it_is(tmp_path: Path) -> None:
         ("date", b"BEGIN:VCALENDAR\r\n", "", "date.ics"),
         ("invoice", XML, "text/xml", "invoice.xml"),
         ("invoice", XML, "", "invoice.xml"),
+        ("invoice", XML, "text/html", "invoice.xml"),
     ],
 )
 def test_a_name_without_an_extension_gets_that_of_its_bytes(
