@@ -18,6 +18,8 @@ from standalone.embedded_valkey import EmbeddedValkey
 from standalone.ports import free_port
 from tests.servers import redis_client
 
+WATCHER = "watcher"
+"""A user of the sentinels with the rights that docs/operations.md names, and their password."""
 _DEADLINE = 30.0
 
 
@@ -108,6 +110,7 @@ class _Sentinel:
         configuration.write_text(
             f"bind {self.host}\nport {self.port}\ndir {directory}\n"
             f"requirepass {password}\nsentinel sentinel-pass {password}\n"
+            f"user {WATCHER} on >{password} -@all +sentinel|master +ping\n"
             f"sentinel monitor {name} {primary.host} {primary.port} {quorum}\n"
             f"sentinel auth-pass {name} {primary.password}\n"
             f"sentinel down-after-milliseconds {name} 1000\nsentinel failover-timeout {name} 5000\n"

@@ -19,13 +19,15 @@ from redis.exceptions import DataError, ResponseError
 
 from shared.errors import QueueUnavailable, RebuildNeeded
 from shared.queue.keys import Keys
-from shared.queue.refusals import is_of_another_server, is_of_keys, text_of, unavailable
+from shared.queue.refusals import code_of, is_of_another_server, is_of_keys, text_of, unavailable
 from shared.queue.rights import missing_text, no_channel_text
 from shared.queue.way_to_redis import pool_to, way_of
 from shared.settings import RedisSettings
 
 log = structlog.get_logger()
 _SCRIPTS = Path(__file__).parent / "lua"
+_ABOUT_THE_REQUEST = ("ERR", "NOGROUP")
+"""Errors that say nothing of the server, such as that there is no such key."""
 
 
 class Probe(Struct, frozen=True):
@@ -117,7 +119,8 @@ class QueueConnection:
 
     def _refused(self, error: Exception) -> QueueUnavailable:
         """Another server may answer next time, with other rights: rights are no part of what is replicated."""
-        self._probed = None
+        if code_of(error) not in _ABOUT_THE_REQUEST:
+            self._probed = None
         if is_of_another_server(error):
             self.way.leave()
         if is_of_keys(error):

@@ -25,6 +25,7 @@ prefix. Everything here can be lost: Postgres has what is needed to write it ane
 ``P:minutes``              hash    ``<minute>:<counter>`` of the last two hours
 ``P:statistics:<id>``      hash    counters of an endpoint
 ``P:noted:<what>:<n>``     string  how often within the n-th ten minutes; see ``noting``
+``P:probe``                –       never there: what ``lua/probe.lua`` tries commands on
 ``P:wake``                 channel told when an entry was added
 =========================  ======  ====================================================================================
 """

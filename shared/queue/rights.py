@@ -11,7 +11,7 @@ from shared.queue.keys import Keys
 
 # The first line is what a connection does, which no script can try.
 _COMMANDS = (
-    "evalsha script|load ping subscribe unsubscribe",
+    "evalsha script|load ping subscribe",
     "info time publish",
     "del hdel hget hgetall hincrby hkeys hmget hset",
     "sadd scard smembers srandmember srem",

@@ -18,7 +18,7 @@ from shared.settings import RedisSettings
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.integration.conftest import settings_of_redis
 from tests.integration.queue.rota import build, client, dispatcher, entry, put
-from tests.redis_servers import Sentinels, become_replica, replica_of, until_in_step
+from tests.redis_servers import WATCHER, Sentinels, become_replica, replica_of, until_in_step
 from tests.server_front import ServerFront
 from tests.servers import redis_client
 
@@ -102,6 +102,7 @@ async def test_sentinels_are_followed(tmp_path: Path) -> None:
         settings = RedisSettings(
             redis_sentinels=sentinels.addresses,
             redis_sentinel_master=sentinels.name,
+            redis_sentinel_username=WATCHER,
             redis_sentinel_password=SecretStr("of-sentinels"),
             redis_password=SecretStr(primary.password),
             redis_queue_name=SHARED,

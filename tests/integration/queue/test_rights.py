@@ -129,7 +129,7 @@ async def test_each_of_the_shortest_rights_is_wanted_and_named(
 ) -> None:
     mine = await as_user(*(rule for rule in shortest if rule != f"+{missing}"))
     await client(queue).script_flush()
-    if missing in ("ping", "subscribe", "unsubscribe"):
+    if missing in ("ping", "subscribe"):
         # What only a connection that listens does is refused there.
         with pytest.raises(QueueUnavailable, match=re.escape(f"+{missing}")):
             await mine.ask(missing.upper(), *([queue.keys.wake] if missing != "ping" else []))
@@ -185,7 +185,7 @@ def test_the_rights_are_those_of_what_is_called() -> None:
     names = {f"{name}|{part}" if name in with_parts else name for name, part in called}
     # Two of its lines begin with a query that is put together elsewhere.
     assert {name.lower() for name in names} - {"unpack"} == set(COMMANDS) - {
-        "evalsha", "script|load", "ping", "subscribe", "unsubscribe"
+        "evalsha", "script|load", "ping", "subscribe"
     }  # fmt: skip
 
 
@@ -244,7 +244,7 @@ class Cycle:
         await step(lambda: promote(mine, 10, 1000, OPEN_TIMEOUT, NOW + LEASE + 20))
 
 
-@pytest.mark.parametrize("revoked", [name for name in COMMANDS if name not in ("ping", "subscribe", "unsubscribe")])
+@pytest.mark.parametrize("revoked", [name for name in COMMANDS if name not in ("ping", "subscribe")])
 async def test_a_right_that_is_taken_away_in_the_middle_leaves_nothing_inconsistent(
     queue: QueueConnection, as_user: As, shortest: list[str], revoked: str
 ) -> None:
