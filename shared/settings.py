@@ -175,15 +175,20 @@ class DatabaseSettings(Settings):
         context.set_alpn_protocols(["postgresql"])  # asked for since version 17 where TLS is begun without a request
         return context
 
-    def connect_arguments(self) -> dict[str, Any]:
-        """Keyword arguments for asyncpg."""
-        hosts = self.database_hosts()
+    def login_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for asyncpg: who wants into which database."""
         return {
-            "host": [host for host, _ in hosts],
-            "port": [port for _, port in hosts],
             "database": self.database_name,
             "user": self.database_user,
             "password": self.database_password.get_secret_value() or None,
+        }
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for asyncpg, for a connection to the first host that answers."""
+        hosts = self.database_hosts()
+        return self.login_arguments() | {
+            "host": [host for host, _ in hosts],
+            "port": [port for _, port in hosts],
             "ssl": self.database_tls()[0],
             "statement_cache_size": self.database_statement_cache_size,
         }

@@ -138,8 +138,11 @@ def cause_of(error: BaseException, connecting: bool = False) -> str:
         return _cause_of_certificate(error)
     if isinstance(error, ssl.SSLError):
         return "Postgres and this service do not agree on TLS: see DATABASE_SSL_MODE, DATABASE_SSL_CERT and the log of Postgres"
-    if isinstance(error, OSError | TimeoutError):
+    if isinstance(error, OSError | TimeoutError | UnicodeError):
         return f"Postgres cannot be reached: {_cause_of_network(error)}"
+    if isinstance(error, ValueError):
+        # Of a setting, which it names.
+        return f"Postgres cannot be reached: {error}"
     return "the connection to Postgres was lost"
 
 
@@ -147,7 +150,7 @@ def _is_of_asyncpg(error: BaseException) -> bool:
     return isinstance(error, asyncpg.InterfaceError | InternalClientError)
 
 
-def _cause_of_network(error: OSError | TimeoutError) -> str:
+def _cause_of_network(error: OSError | TimeoutError | UnicodeError) -> str:
     if isinstance(error, socket.gaierror | UnicodeError):
         return "the name in DATABASE_HOST is not known"
     if isinstance(error, TimeoutError):

@@ -65,11 +65,12 @@ class Connector:
             for host in list(self._hosts):
                 try:
                     async with asyncio.timeout(patience):
-                        connection = await self._connect_to(host, options)
-                except (*STORE_ERRORS, UnicodeError) as error:
+                        connection, is_read_only = await self._connect_to(host, options)
+                except (*STORE_ERRORS, ValueError) as error:
+                    # A ValueError is about a host's name, or a certificate's file that has gone since the start.
                     wrong.append((host, error))
                     continue
-                if not await _is_read_only(connection, len(self._hosts) > 1):
+                if not is_read_only:
                     self._prefer(host)
                     return connection
                 if self._may_only_read and readable is None:
@@ -93,17 +94,18 @@ class Connector:
         self.statement_cache_size = 0
         self._may_be_pooled = False
 
-    async def _connect_to(self, host: Host, options: dict[str, Any]) -> asyncpg.Connection:
+    async def _connect_to(self, host: Host, options: dict[str, Any]) -> tuple[asyncpg.Connection, bool]:
+        """A connection, and whether its server is read-only."""
         if self._may_be_pooled:
             await self._look_for_pooler(host)
         connection = await self._open(host, self.statement_cache_size, options)
         try:
             if self._prepare is not None:
                 await self._prepare(connection)
+            return connection, await _is_read_only(connection, ask=len(self._hosts) > 1)
         except BaseException:
             connection.terminate()
             raise
-        return connection
 
     async def _look_for_pooler(self, host: Host) -> None:
         """A pooler has no process of its own for us at the server, so it gives another number than the process has. Behind
@@ -120,14 +122,9 @@ class Connector:
         self._may_be_pooled = False
 
     async def _open(self, host: Host, cache_size: int, options: dict[str, Any]) -> asyncpg.Connection:
-        arguments = self._settings.connect_arguments() | options
         # Asyncpg would look into PGTARGETSESSIONATTRS.
-        arguments |= {
-            "host": host[0],
-            "port": host[1],
-            "statement_cache_size": cache_size,
-            "target_session_attrs": "any",
-        }
+        said = {"statement_cache_size": cache_size, "target_session_attrs": "any"}
+        arguments = self._settings.login_arguments() | options | said | {"host": host[0], "port": host[1]}
         *first_ways, last_way = self._settings.database_tls()
         for way in first_ways:
             try:
@@ -155,10 +152,7 @@ async def _is_read_only(connection: asyncpg.Connection, ask: bool) -> bool:
     """Whether the server says that it is. Before version 14, and behind a pooler, it says so only when asked."""
     if (reported := reported_read_only(connection)) is not None or not ask:
         return bool(reported)
-    try:
-        return bool(await connection.fetchval(_SQL["read_only"], timeout=1))
-    except STORE_ERRORS:
-        return True
+    return bool(await connection.fetchval(_SQL["read_only"]))
 
 
 def reported_read_only(connection: asyncpg.Connection | PoolConnectionProxy[asyncpg.Record]) -> bool | None:

@@ -139,6 +139,22 @@ async def test_a_server_that_asks_for_our_certificate(
                 assert await pool.fetchval("select 1") == 1
 
 
+async def test_a_file_that_has_gone_since_the_start_is_named(
+    database: servers.Database, authority: trustme.CA, opens: Opens, tmp_path: Path
+) -> None:
+    passing = tmp_path / "root.pem"
+    authority.cert_pem.write_to_path(passing)
+    async with (
+        tls_front(database.host, database.port, serving(authority.issue_cert(HOST))) as front,
+        opens(front, "verify-full", database_ssl_root_cert=str(passing)) as pool,
+    ):
+        passing.unlink()
+        with pytest.raises(DatabaseUnavailable, match="DATABASE_SSL_ROOT_CERT: "):
+            await pool.fetchval("select 1")
+        authority.cert_pem.write_to_path(passing)
+        assert await pool.fetchval("select 1") == 1
+
+
 @pytest.mark.parametrize("mode", ["prefer", "verify-full"])
 async def test_no_home_is_needed(mode: str, database: servers.Database, authority: trustme.CA, root: str) -> None:
     async with tls_front(database.host, database.port, serving(authority.issue_cert(HOST))) as front:
