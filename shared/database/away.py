@@ -45,7 +45,7 @@ _CAUSES = {
         "Postgres is read-only: let DATABASE_HOST lead to the primary (it may list several hosts), and see that"
         " default_transaction_read_only is off"
     ),
-    "0A000": "Postgres cannot do what this version asks for; 14 or newer is wanted, or the schema has just changed",
+    "0A000": "Postgres cannot do what this version asks for: it is too old, or its schema has just changed",
     "28000": (
         "Postgres does not let DATABASE_USER in: see its pg_hba.conf, and DATABASE_SSL_MODE or DATABASE_SSL_CERT where it"
         " asks for TLS or a certificate"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -180,10 +180,12 @@ class Database:
 
     async def _give_back(self, pool: asyncpg.Pool[asyncpg.Record], connection: Connection) -> None:
         """The work is done or given up by now: that the connection cannot be kept is nobody's error."""
-        try:
+        # One that broke has been released already.
+        with suppress(asyncpg.InterfaceError):
             if reported_read_only(connection):
                 # A standby, or a primary that was demoted. Who comes next looks for one that may be written to.
                 await pool.expire_connections()
+        try:
             await pool.release(connection, timeout=_RELEASE_TIMEOUT)
         except STORE_ERRORS as error:
             log.debug("connection cut", reason=words_of(error))
