@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
+import random
 import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,11 +16,11 @@ from tests.integration.dispatcher.remote_site import RESET, Answer, RemoteSite, 
 from tests.integration.dispatcher.stage import Stage, eventually
 from tests.integration.dispatcher.test_sending import LOOPBACK, files_of, sha256
 
-PNG = b"\x89PNG\r\n\x1a\n" + os.urandom(20_000)
-JPEG = b"\xff\xd8\xff\xe0" + os.urandom(20_000)
-PDF = b"%PDF-1.7\n" + os.urandom(20_000)
-WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8 " + os.urandom(100)
-GIF = b"GIF89a" + os.urandom(100)
+PNG = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(20_000)
+JPEG = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(20_000)
+PDF = b"%PDF-1.7\n" + random.Random(1).randbytes(20_000)
+WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8 " + random.Random(1).randbytes(100)
+GIF = b"GIF89a" + random.Random(1).randbytes(100)
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>"
 CSV = "Müller;12,50\r\n".encode("cp1252")
 OCTETS = "application/octet-stream"
