@@ -52,12 +52,6 @@ async def note_number(database: Database, lid: str, person: Person) -> bool:
     return bool(await database.fetchval(_SQL["note_number"], lid, person.phone_key, person.phone))
 
 
-async def person_behind(database: Database, lid: str) -> Person | None:
-    """Whose hidden id it is; None: no event has named its number yet. Raises DatabaseUnavailable."""
-    row = await database.fetchrow(_SQL["person_behind"], lid)
-    return None if row is None else Person(row["phone"], row["phone_key"])
-
-
 async def keep_unresolved(
     database: Database, lid: str, wish: Literal["out", "in"], said_at: datetime | None, endpoint: str
 ) -> Person | None:

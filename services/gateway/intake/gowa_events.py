@@ -37,14 +37,13 @@ _WRITTEN = frozenset({"message", "message.reaction", "message.edited"})
 
 @dataclass(frozen=True, slots=True)
 class ReceiptEvent:
-    """``recipient``: whose receipts they are, ``<digits>@s.whatsapp.net`` or a group's id, '' where WhatsApp hides the number;
-    then ``lid`` is the hidden id. ``account``: the JID of the account that reports, ''."""
+    """``recipient``: whose receipts they are, ``<digits>@s.whatsapp.net``, a group's id, or the hidden id where no number
+    is said. ``account``: the JID of the account that reports, ''."""
 
     whatsapp_ids: tuple[str, ...]
     receipt: Receipt
     recipient: str = ""
     account: str = ""
-    lid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +122,7 @@ def _receipt(payload: Mapping[str, Any], account: str) -> ReceiptEvent | None:
     wanted = tuple(dict.fromkeys(one for one in ids if 0 < len(one) <= _MAX_ID))
     if receipt is None or not wanted:
         return None
-    recipient = _recipient(payload)
-    return ReceiptEvent(wanted, receipt, recipient, _phone(account), "" if recipient else _hidden_recipient(payload))
+    return ReceiptEvent(wanted, receipt, _recipient(payload), _phone(account))
 
 
 def _recipient(payload: Mapping[str, Any]) -> str:
@@ -134,13 +132,7 @@ def _recipient(payload: Mapping[str, Any]) -> str:
         return chat
     if " in " in sender or chat.endswith(_NO_PERSONS):
         return ""
-    return _phone(sender) or _phone(chat)
-
-
-def _hidden_recipient(payload: Mapping[str, Any]) -> str:
-    if _string(payload.get("chat_id")).endswith(_NO_PERSONS):
-        return ""
-    return hidden_id(_string(payload.get("from"))) or hidden_id(_string(payload.get("chat_id")))
+    return _phone(sender) or _phone(chat) or hidden_id(sender) or hidden_id(chat)
 
 
 def _written(kind: str, source: Mapping[str, Any]) -> InboundMessage | None:

@@ -21,7 +21,7 @@ from services.gateway.intake.gowa_events import (
     reporting_endpoint,
 )
 from services.gateway.intake.optout_words import Wish, wish_of
-from shared.database.conversations import Person, hear, keep_unresolved, note_number, person_behind
+from shared.database.conversations import Person, hear, keep_unresolved, note_number
 from shared.database.optouts import opt_in_by_message, opt_out_by_message, recipient_of
 from shared.database.receipts import record_receipts
 from shared.phone_key import phone_key
@@ -82,11 +82,9 @@ async def _body(request: web.Request) -> bytes:
 
 
 async def _record(app: web.Application, said: ReceiptEvent, endpoint: str) -> None:
-    database = app[DATABASE]
     person = phone_key(said.recipient) if said.recipient else None
-    if said.lid and (behind := await person_behind(database, said.lid)) is not None:
-        person = behind.phone_key
-    await record_receipts(database, app[SHARD], said.whatsapp_ids, endpoint, said.receipt, person, said.account or None)
+    account = said.account or None
+    await record_receipts(app[DATABASE], app[SHARD], said.whatsapp_ids, endpoint, said.receipt, person, account)
 
 
 async def _note_numbers(app: web.Application, named: set[tuple[str, str]]) -> None:

@@ -232,6 +232,41 @@ async def test_the_number_of_the_account_tells_who_reports(store: Database) -> N
     assert await status_of(store, first.message) is Status.SENT
 
 
+@pytest.mark.parametrize("first", ["the event", "the receipt"])
+async def test_what_was_written_by_hand_in_whatsapp_web_proves_nothing(store: Database, first: str) -> None:
+    """Its id has the shape of ours, but a webhook tells of it, before its receipts or after."""
+    begun = await lost(store)
+    other = await lost(store, phone="15550100002")
+    typed = "select hear('a', '', '', '', $1, now())"
+    if first == "the event":
+        await store.execute(typed, IDS[0])
+        assert await receipt(store, IDS[0]) == 0
+    else:
+        busy = await begin(store, await accept_message(store))
+        await receipt(store, IDS[0])
+        await store.execute(typed, IDS[0])
+        await write(store, failed(busy))
+        assert await prove_by_receipt(store, 0, "a", ANA) is ReceiptProof.NO
+    assert await status_of(store, begun.message) is Status.SENDING
+    assert await receipt(store, IDS[1]) == 1
+    assert await facts(store, begun.message) == ("sent", "delivered", IDS[1])
+    assert await status_of(store, other.message) is Status.SENDING
+
+
+@pytest.mark.parametrize("known", ["before", "after"])
+async def test_a_receipt_under_a_hidden_id_is_its_person_s(store: Database, known: str) -> None:
+    begun = await lost(store)
+    hidden, name = "204800000000001@lid", f"{ANA}@s.whatsapp.net"
+    if known == "before":
+        await store.execute("select note_number($1, $2, $3)", hidden, ANA, name)
+        assert await receipt(store, IDS[0], person=hidden) == 1
+    else:
+        assert await receipt(store, IDS[0], person=hidden) == 0
+        await store.execute("select note_number($1, $2, $3)", hidden, ANA, name)
+        assert await prove_by_receipt(store, 0, "a", ANA) is ReceiptProof.PROVEN
+    assert await facts(store, begun.message) == ("sent", "delivered", IDS[0])
+
+
 async def test_what_nobody_answered_is_forgotten_with_its_receipts(store: Database) -> None:
     """Personal data of messages typed on the phone, and attempts to compare them with, are kept for a day."""
     begun = await lost(store)

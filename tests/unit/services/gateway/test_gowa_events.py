@@ -80,9 +80,10 @@ def test_a_receipt(kind: str, receipt: Receipt) -> None:
     [
         ({"from": "15550100001:12@s.whatsapp.net"}, ANA),
         ({"from": HIDDEN, "chat_id": ANA}, ANA),
-        ({"from": HIDDEN, "chat_id": HIDDEN}, ""),
+        ({"from": HIDDEN, "chat_id": HIDDEN}, HIDDEN),
         ({"from": None, "chat_id": None}, ""),
-        ({"from": 15550100001}, ""),
+        ({"from": None, "chat_id": HIDDEN}, HIDDEN),
+        ({"from": 15550100001}, HIDDEN),
         # Each member says so of a message to the group; none of them was written to.
         ({"chat_id": GROUP}, GROUP),
         ({"from": HIDDEN, "chat_id": GROUP}, GROUP),
