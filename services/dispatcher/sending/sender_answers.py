@@ -141,7 +141,7 @@ TEXTS: tuple[tuple[str, Meaning], ...] = (
     ("failed to prepare request", TRY_AGAIN),
     ("failed to execute request", TRY_AGAIN),
     ("failed to upload file", TRY_AGAIN),
-    ("failed to create temporary file", ACCOUNT),
+    ("failed to create temporary file", TRY_AGAIN),
     ("info query timed out", LOOKUP_FAILED),
     ("info query returned", LOOKUP_FAILED),
     ("unknown info query error", LOOKUP_FAILED),
@@ -164,9 +164,12 @@ TEXTS: tuple[tuple[str, Meaning], ...] = (
     ("image: unknown format", MESSAGE),
     ("png: invalid format", MESSAGE),
     ("invalid jpeg format", MESSAGE),
-    # GOWA's own disk.
-    ("failed to save", ACCOUNT),
-    ("failed to store", ACCOUNT),
+    ("unsupported image format", MESSAGE),
+    # A name out of the caller's URL.
+    ("file name too long", MESSAGE),
+    # GOWA's disk, or what it was to write there.
+    ("failed to save", TRY_AGAIN),
+    ("failed to store", TRY_AGAIN),
 )
 EXACT: dict[str, Meaning] = {
     # What decoding a cut-off image comes to; every error of the network carries more words.

@@ -68,6 +68,7 @@ _BREAKER_OUTCOMES = {
     Verdict.COLD_CONTACT_LOCKED: "ignore",
 }
 _SENT = Meaning(Verdict.SENT)
+_LONGEST_REASON = 300
 _DOWNLOAD = re.compile(DOWNLOAD)
 _URL_IS_BAD = re.compile("|".join(URL_IS_BAD))
 
@@ -111,7 +112,7 @@ def _read(http_status: int, body: bytes) -> _Read:
     if not isinstance(parsed, dict) or not isinstance(parsed.get("code"), str):
         return _without_envelope(http_status)
     code = parsed["code"]
-    text = _without_addresses(str(parsed.get("message") or ""))[:300]
+    text = _without_addresses(str(parsed.get("message") or ""))
     if 200 <= http_status < 300:
         results = parsed.get("results")
         whatsapp_id = results.get("message_id") if isinstance(results, dict) else None
@@ -119,7 +120,8 @@ def _read(http_status: int, body: bytes) -> _Read:
             return _Read(_SENT, "", whatsapp_id)
         return _Read(MAYBE_SENT, f"the sender answered {http_status} without a message id", is_listed=False)
     meaning = _listed(code, text.lower())
-    reason = f"{code}: {_without_number(text)}"
+    # What went wrong stands last, behind names of any length.
+    reason = f"{code[:50]}: {_without_number(text[:_LONGEST_REASON])}"
     return _Read(meaning or _by_status(http_status), reason, is_listed=meaning is not None)
 
 

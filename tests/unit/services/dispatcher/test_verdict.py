@@ -188,7 +188,13 @@ TEXTS = [
     # The account, or its GOWA.
     ("database is locked (5) (SQLITE_BUSY)", Says.ACCOUNT),
     ("failed to save downloaded image open a.png: no space left on device", Says.ACCOUNT),
-    ("failed to store video in server", Says.ACCOUNT),
+    ("failed to store downloaded video in server open a.mp4: read-only file system", Says.ACCOUNT),
+    # Its disk, or the name or kind of what it was to write: the tries bound it, or it is the message's.
+    ("failed to store video in server", Says.AGAIN),
+    ("failed to save downloaded image open a.png: invalid argument", Says.AGAIN),
+    ("failed to save downloaded image open " + "a" * 400 + ".png: file name too long", Says.MESSAGE),
+    ("failed to save image imaging: unsupported image format", Says.MESSAGE),
+    ("failed to create temporary file: EOF", Says.AGAIN),
     ("websocket not connected", Says.LOGGED_OUT),
     ("failed to get device list: failed to send usync query: websocket not connected", Says.LOGGED_OUT),
     ("the store doesn't contain a device JID", Says.LOGGED_OUT),
