@@ -19,9 +19,9 @@ from shared.endpoints.identity import Endpoint
 
 _ANSWER_SECONDS = 5.0
 """A lookup takes some 100 ms; the sender gives it up after 10 s. Together with the send's own it must not hold a slot long."""
-_OUT_SECONDS = 10.0
-"""For so long lookups that were out are not asked again: others of the account need not find out one by one. Less than an open
-breaker stays open, so a trial asks anew."""
+_OUT_SECONDS = 15.0
+"""For so long lookups that were out are not asked again: others of the account need not find out one by one. Longer than a send
+whose own lookup hangs, and less than an open breaker stays open, so a trial asks anew."""
 _OWN_SECONDS = 60.0
 """For so long the account's own number is remembered: it changes when another phone is paired."""
 _CHECKS = 2

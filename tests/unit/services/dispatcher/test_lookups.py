@@ -90,7 +90,7 @@ async def test_what_was_out_is_asked_again_after_a_while(
     gowa.answer = lambda _: False
     assert await lookups.find(endpoint, THEIRS) is Finding.OUT
     gowa.answer = lambda _: True
-    monkeypatch.setattr(module, "boottime", lambda: boottime() + 10.1)
+    monkeypatch.setattr(module, "boottime", lambda: boottime() + module._OUT_SECONDS + 0.1)
     assert await lookups.find(endpoint, THEIRS) is Finding.PRESENT
 
 
