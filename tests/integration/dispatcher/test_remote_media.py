@@ -15,8 +15,9 @@ from shared.messages import Status
 from tests.integration.dispatcher.remote_site import RESET, Answer, RemoteSite, answer, chunked, remote_site
 from tests.integration.dispatcher.stage import Stage, eventually
 from tests.integration.dispatcher.test_sending import LOOPBACK, files_of, sha256
+from tests.pictures import png
 
-PNG = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(20_000)
+PNG = png(80, 80)
 JPEG = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(20_000)
 PDF = b"%PDF-1.7\n" + random.Random(1).randbytes(20_000)
 WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8 " + random.Random(1).randbytes(100)
