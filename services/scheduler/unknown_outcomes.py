@@ -161,6 +161,8 @@ class UnknownOutcomes:
         wait = seconds_to_proof(self._reachable_seconds, answering, ended)
         if wait > 0:
             raise _NoProofYet(wait)
+        # Once more, since the account may have been logged out between the question and the look.
+        await self._answering(endpoint, outcome)
         return None
 
     async def _answering(self, endpoint: Endpoint, outcome: UnknownOutcome) -> float:

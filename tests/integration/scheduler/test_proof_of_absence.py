@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -13,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from services.scheduler.account_answers import AccountAnswers
 from shared.database.account_answers import note_answer, note_silence, whom_to_ask
 from shared.database.sent_names import note_sent_name, prune_sent_names
-from shared.endpoints.gowa import EndpointUnreachable, account_number, sent_messages
+from shared.endpoints.gowa import EndpointUnreachable, account_number, new_session, sent_messages
 from shared.endpoints.identity import Endpoint
 from shared.messages import Status, Verdict
 from shared.queue.taking import Settlement
@@ -193,6 +195,33 @@ async def test_it_says_that_an_account_was_logged_out(
     await looks.step()
     assert await stage.status(message) == status
     assert await reason(stage) == "not looked up: the account is logged out"
+
+
+async def test_an_account_that_is_logged_out_between_question_and_look_proves_nothing(
+    open_stage: Callable[..., Any],
+) -> None:
+    numbers = iter(["15550100009@s.whatsapp.net", ""])
+    looked: list[str] = []
+
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response({"code": "SUCCESS", "results": {"jid": next(numbers)}})
+
+    async def chat(request: web.Request) -> web.Response:
+        looked.append(request.path)
+        return web.json_response({"code": "SUCCESS", "results": {"data": []}})
+
+    app = web.Application()
+    app.router.add_get("/app/status", status)
+    app.router.add_get("/chat/{jid}/messages", chat)
+    async with TestServer(app) as server:
+        stage: Stage = await open_stage(whatsapp_endpoints=f"http://127.0.0.1:{server.port}", whatsapp_auths="u:p")
+        await stage.rebuilder().step()
+        message = await stage.message(on_unknown="resend")
+        await lose_answer(stage, message)
+        async with new_session(stage.settings) as session:
+            await checker(stage, session).step()
+        assert len(looked) == 1
+        assert await stage.status(message) == "sending"
 
 
 async def test_an_account_that_is_another_number_now_proves_nothing(
@@ -379,7 +408,7 @@ async def test_a_long_chat_is_read_page_by_page(stage: Stage, session: aiohttp.C
         assert (len(found.lines), found.lines[-1].id, found.complete) == (250, "OURS", True)
         assert len(asked) == 3
         # A sender in America files this minute as hours ago, and compares the texts.
-        assert asked[0] < (started.replace(tzinfo=None).isoformat())[:11] + "00" or asked[0] < started.isoformat()[:13]
+        assert datetime.fromisoformat(asked[0]) <= started - timedelta(hours=12)
         rows[7] = {"id": "no time"}
         found = await sent_messages(session, endpoint, PHONE, started)
         assert (len(found.lines), found.complete) == (249, False)
