@@ -250,9 +250,10 @@ async def test_an_error_of_redis_ends_nobody(stage: Stage) -> None:
     dispatcher = await stage.dispatcher("a")
 
     async def failed() -> bool:
-        return "take failed" in dispatcher.log_text()
+        return "takes nothing" in dispatcher.log_text()
 
     await eventually(failed, "a take that fails")
+    assert "REDIS_QUEUE_NAME" in dispatcher.log_text(), "it says what is wrong"
     await stage.queue.ask("DEL", stage.queue.keys.bound)
     await stage.ended(await stage.send())
     assert await dispatcher.stop() == 0

@@ -93,6 +93,7 @@ def test_when_all_is_well_nobody_is_told() -> None:
     ("observation", "names_found"),
     [
         (with_problem("queue"), [("redis_away", "")]),
+        (with_problem("probe"), [("redis_away", "")]),
         (with_problem("database"), [("postgres_away", "")]),
         (with_policy(), [("redis_may_evict", "")]),
         (seen(queue_picture(epoch=2)), [("rebuild_waits", "")]),
@@ -132,6 +133,13 @@ def test_when_all_is_well_nobody_is_told() -> None:
 def test_each_condition(observation: Observation, names_found: list[tuple[str, str]]) -> None:
     assert names(observation) == names_found
     assert not any("15550100001" in condition.text for condition in found(observation))
+
+
+def test_an_alert_says_why_redis_takes_no_writes() -> None:
+    observation = seen()
+    observation.probe.figures = Probe(refusal="Redis cannot be used: it is out of memory; raise its maxmemory")
+    [condition] = found(observation)
+    assert (condition.name, condition.text) == ("redis_away", observation.probe.figures.refusal)
 
 
 def broken(state: str) -> Observation:
