@@ -11,8 +11,8 @@ from shared.messages import Lane, Status
 from tests.integration.accepting import accept_campaign
 from tests.integration.dispatcher.stage import TEXT, Stage, eventually
 
-ANNA, BEN, CARL = "15550280001", "15550280002", "15550280003"
-STRANGER = "15550280004"
+ANNA, BEN, CARL = "15550440001", "15550440002", "15550440003"
+STRANGER = "15550440004"
 """Whom no account has a chat with, whatever the other tests have sent."""
 
 
@@ -56,7 +56,7 @@ async def test_who_wrote_is_written_to_by_the_account_they_wrote_to(stage: Stage
     messages = [await stage.send(ANNA) for _ in range(6)]
     await stage.all_sent(messages)
     assert {account for message in messages for _, account, _ in await stage.attempts(message)} == {"b"}
-    strangers = [await stage.send(f"1555029{number:04}") for number in range(6)]
+    strangers = [await stage.send(f"1555045{number:04}") for number in range(6)]
     await stage.all_sent(strangers)
     assert "b" not in {account for message in strangers for _, account, _ in await stage.attempts(message)}
 
