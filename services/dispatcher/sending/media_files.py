@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import structlog
-
 from services.dispatcher.sending.payloads import Upload
 from services.dispatcher.sending.remote_files import MediaUnusable, RemoteFiles, touch
 from shared.database.attempts import PeekedMedia, PeekedMessage
@@ -20,7 +18,6 @@ from shared.database.connection import Database
 from shared.database.media_reading import read_blocks
 from shared.messages import Kind
 
-log = structlog.get_logger()
 UNUSED_SECONDS = 3600.0
 
 
@@ -32,19 +29,7 @@ class MediaFiles:
         self._folder = folder
         self._remote = remote
         self._locks: dict[str, asyncio.Lock] = {}
-        self._made = False
-        self._make_folder()
-
-    def _make_folder(self) -> None:
-        """Once: a folder that goes away later is a disk that will come back."""
-        if self._made:
-            return
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            log.error("no folder for media; messages with media wait", reason=str(error))
-        else:
-            self._made = True
+        folder.mkdir(parents=True, exist_ok=True)
 
     async def upload_for(self, message: PeekedMessage) -> Upload | None:
         """The file to upload with a message, None for none. Raises MediaUnusable, MediaLater, DatabaseUnavailable, OSError
@@ -52,7 +37,6 @@ class MediaFiles:
         url = _url_of(message)
         if message.media is None and url is None:
             return None
-        self._make_folder()
         if message.media is not None:
             return await self._stored(message.media)
         if url is None or self._remote is None:

@@ -7,7 +7,6 @@ import gzip
 import random
 import resource
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -15,10 +14,10 @@ from shared.messages import Status
 from tests.integration.dispatcher.remote_site import RESET, Answer, RemoteSite, answer, chunked, remote_site
 from tests.integration.dispatcher.stage import Stage, eventually
 from tests.integration.dispatcher.test_sending import LOOPBACK, files_of, sha256
-from tests.pictures import png
+from tests.pictures import jpeg, png
 
-PNG = png(80, 80)
-JPEG = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(20_000)
+PNG = png(100, 100)
+JPEG = jpeg()
 PDF = b"%PDF-1.7\n" + random.Random(1).randbytes(20_000)
 WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8 " + random.Random(1).randbytes(100)
 GIF = b"GIF89a" + random.Random(1).randbytes(100)
@@ -277,18 +276,3 @@ async def test_a_full_disk_is_waited_for(stage: Stage, site: RemoteSite) -> None
     async with stage.promoting():
         await stage.all_sent(messages)
     assert sorted(line["file"]["sha256"] for line in await stage.sender.sends()) == sorted(map(sha256, (PDF, PNG, PNG)))
-
-
-async def test_a_folder_that_cannot_be_made_yet(stage: Stage, site: RemoteSite, tmp_path: Path) -> None:
-    """A volume that is mounted late: texts go out, media wait."""
-    in_the_way = tmp_path / "volume"
-    in_the_way.write_bytes(b"")
-    await stage.build("a")
-    await stage.dispatcher("a", REMOTE_MEDIA_ALLOW=LOOPBACK, FILE_STORAGE_ROOT=str(in_the_way / "media"))
-    message = await stage.send("15550100001", {"file_url": site.says("/a.pdf", answer(PDF))}, kind="file")
-    text = await stage.send("15550100002")
-    await stage.ended_row(text)
-    await eventually(stage.parked, "parking")
-    in_the_way.unlink()
-    async with stage.promoting():
-        await stage.ended(message)
