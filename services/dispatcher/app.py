@@ -134,6 +134,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     )
 
     app[READY_CHECKS] += [database.problem, queue.problem]
+    app[READINESS].remarks.append(database.remark)
     app[READINESS].remarks.append(queue.remark)
 
     async def leave() -> None:

@@ -100,6 +100,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[REFUSED_WEBHOOKS] = RefusedWebhooks(queue)
 
     app[READY_CHECKS] += [database.problem, queue.problem]
+    app[READINESS].remarks.append(database.remark)
     app[READINESS].remarks.append(queue.remark)
     # Known from the start, whoever asks first.
     await app[READINESS].look()

@@ -86,6 +86,7 @@ async def _start(settings: SchedulerSettings, app: web.Application, stack: Async
     session = await stack.enter_async_context(new_session(settings))
 
     app[READY_CHECKS] += [database.problem, queue.problem]
+    app[READINESS].remarks.append(database.remark)
     app[READINESS].remarks.append(queue.remark)
     for role in roles_of(settings, name, queue, database, session):
         await stack.enter_async_context(BackgroundLoop(role.name, role.interval, role.step).running())

@@ -50,6 +50,7 @@ class Connector:
             "database_statement_cache_size" not in settings.model_fields_set
         )
         """Nobody has said that statements may be cached, and nobody has looked whether they may."""
+        self.remark = ""
 
     def where(self) -> str:
         """The hosts, for operators."""
@@ -89,8 +90,10 @@ class Connector:
     def forget_statements(self) -> None:
         """A prepared statement was not where it was prepared: none are kept from now on."""
         if self.statement_cache_size:
-            log.warning("keeps no prepared statements", reason="a pooler lends connections of Postgres by transaction",
-                        cure="set DATABASE_STATEMENT_CACHE_SIZE=0")  # fmt: skip
+            self.remark = (
+                "a pooler lends connections of Postgres: no statements are kept; set DATABASE_STATEMENT_CACHE_SIZE=0"
+            )
+            log.warning("keeps no prepared statements", reason=self.remark)
         self.statement_cache_size = 0
         self._may_be_pooled = False
 

@@ -112,6 +112,10 @@ class Database:
         except TimeoutError as error:
             raise DatabaseUnavailable(cause_of(error), self._connector.where()) from error
 
+    def remark(self) -> str:
+        """Empty, or what might be set otherwise, though all is well."""
+        return self._connector.remark
+
     async def _problem(self) -> str:
         try:
             row = await self.fetchrow(_SQL["usable"])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import asyncpg
 import pytest
 import structlog
@@ -15,6 +16,7 @@ from shared.database.connection import Database
 from shared.errors import DatabaseUnavailable
 from tests import servers
 from tests.integration.conftest import settings_of_database
+from tests.servers import StartService
 from tests.transaction_pooler import transaction_pooler
 
 SIZE = 4
@@ -65,9 +67,17 @@ async def test_it_is_noticed_and_not_one_statement_fails(pooled: servers.Databas
         assert await pool.fetchval("select count(*) from noted") == 500
         assert await pool.problem() == ""
         [told] = [line for line in logs if line["event"] == "keeps no prepared statements"]
-        assert "DATABASE_STATEMENT_CACHE_SIZE=0" in told["cure"]
+        assert "DATABASE_STATEMENT_CACHE_SIZE=0" in told["reason"]
     finally:
         await pool.close()
+
+
+async def test_a_service_says_so(pooled: servers.Database, start_service: StartService) -> None:
+    gateway = await start_service("services.gateway", **pooled.environment)
+    async with aiohttp.ClientSession() as session, session.get(f"{gateway.url}/ready") as response:
+        told = await response.json()
+    assert (response.status, told["problems"]) == (200, [])
+    assert ["DATABASE_STATEMENT_CACHE_SIZE=0" in note for note in told["remarks"]] == [True]
 
 
 async def test_set_explicitly_it_is_given_up_at_the_first_lost_statement(pooled: servers.Database) -> None:
