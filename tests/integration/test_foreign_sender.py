@@ -185,6 +185,8 @@ async def test_no_field_is_lost_and_images_arrive_byte_for_byte(
             "view_once": "false",
             "compress": "false",
         }
-        assert files == {"image": ("Ana's offer.png", "image/png", IMAGE.read_bytes())}
+        name, *rest = files["image"]
+        assert name.endswith("-Ana's offer.png")
+        assert rest == ["image/png", IMAGE.read_bytes()]
     assert {device for _, device, _, _ in sender.received} == {"one", "two%2Bthree"}
     assert sender.most_in_flight == 1

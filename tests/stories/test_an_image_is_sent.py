@@ -47,7 +47,8 @@ async def test_an_image_is_sent(paceline: Callable[..., Awaitable[Paceline]]) ->
     }
     file = send["file"]
     assert file["sha256"] == hashlib.sha256(IMAGE.read_bytes()).hexdigest()
-    assert (file["filename"], file["content_type"]) == ("offer für Ana.png", "image/png")
+    assert file["filename"].endswith("-offer für Ana.png")
+    assert file["content_type"] == "image/png"
     await whole.judge()
 
 

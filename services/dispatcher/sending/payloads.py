@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import orjson
@@ -60,9 +61,16 @@ def request_for(
     part = writer.append_payload(aiohttp.payload.BufferedReaderPayload(file, content_type=upload.content_type))
     # Plain UTF-8 as browsers send it: the sender does not decode %20, so recipients would read it in the name.
     part.set_content_disposition(
-        "form-data", quote_fields=False, name=kind.value, filename=_without_controls(upload.filename)
+        "form-data", quote_fields=False, name=kind.value, filename=_name(kind, upload.filename)
     )
     return Request(path, writer, file)
+
+
+def _name(kind: Kind, filename: str) -> str:
+    """As it is told to the sender. It keeps an image under that name while it sends it, in one folder for all its accounts, so
+    two images of one name at once could change places. Nobody sees the name of an image."""
+    plain = _without_controls(filename)
+    return f"{uuid4().hex[:16]}-{plain}" if kind is Kind.IMAGE else plain
 
 
 def _without_controls(filename: str) -> str:

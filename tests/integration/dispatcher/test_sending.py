@@ -86,16 +86,13 @@ async def test_an_image_of_a_campaign_is_read_once(stage: Stage) -> None:
 
     lines = await stage.sender.sends()
     assert sorted(line["phone"] for line in lines) == [f"{15550200000 + n}@s.whatsapp.net" for n in range(5)]
+    names = {line["file"]["filename"] for line in lines}
+    assert len(names) == 5, "the sender keeps images of all its accounts in one folder, under their names"
     for line in lines:
         assert line["kind"] == "image"
         assert line["fields"] == {"phone": line["phone"], **content}
-        assert line["file"] == {
-            "field": "image",
-            "filename": "Löwe 1.png",
-            "content_type": "image/png",
-            "size": len(PNG),
-            "sha256": sha256(PNG),
-        }
+        assert line["file"].pop("filename").endswith("-Löwe 1.png")
+        assert line["file"] == {"field": "image", "content_type": "image/png", "size": len(PNG), "sha256": sha256(PNG)}
         assert line["malformed"] == []
     assert [path.read_bytes() for path in files_of(dispatcher)] == [PNG], "one copy, and nothing half-written"
     await stage.nothing_left()
@@ -217,7 +214,8 @@ async def test_a_remote_image_is_fetched_once_and_uploaded(stage: Stage, site: S
     for line in await stage.sender.sends():
         assert line["fields"] == {"phone": line["phone"], "caption": "a cat", "view_once": True}
         assert line["file"]["sha256"] == sha256(PNG)
-        assert (line["file"]["filename"], line["file"]["content_type"]) == ("cat 1.png", "image/png")
+        assert line["file"]["filename"].endswith("-cat 1.png")
+        assert line["file"]["content_type"] == "image/png"
         assert line["malformed"] == []
 
 
