@@ -13,7 +13,8 @@ from shared.queue.keys import Keys
 _COMMANDS = (
     "evalsha script|load ping subscribe",
     "info time publish",
-    "del hdel hget hgetall hincrby hkeys hmget hset",
+    "del get incrby pexpire",
+    "hdel hget hgetall hincrby hkeys hmget hset",
     "sadd scard smembers srandmember srem",
     "xack xadd xdel xgroup|create xgroup|delconsumer xinfo|consumers xinfo|groups xlen xpending xrange xreadgroup",
     "zadd zcard zcount zmscore zrange zrangebyscore zrem zremrangebyscore zrevrange zscore",

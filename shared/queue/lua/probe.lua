@@ -43,7 +43,8 @@ end
 local tries = {
     {'XADD', key, 'none', 'f', 'v'},
     {'TIME'}, {'INFO', 'server'}, {'PUBLISH', prefix .. ':wake', ''},
-    {'DEL', key}, {'HDEL', key, 'f'}, {'HGET', key, 'f'}, {'HGETALL', key}, {'HINCRBY', key, 'f', 'none'}, {'HKEYS', key},
+    {'DEL', key}, {'GET', key}, {'INCRBY', key, 'none'}, {'PEXPIRE', key, 1},
+    {'HDEL', key, 'f'}, {'HGET', key, 'f'}, {'HGETALL', key}, {'HINCRBY', key, 'f', 'none'}, {'HKEYS', key},
     {'HMGET', key, 'f'}, {'HSET', key, 'f', 'v', 'odd'},
     {'SCARD', key}, {'SMEMBERS', key}, {'SRANDMEMBER', key, 1}, {'SREM', key, 'm'},
     {'XACK', key, 'g', '0-0'}, {'XDEL', key, '0-0'}, {'XGROUP', 'CREATE', key, 'g', '0'},
@@ -74,7 +75,7 @@ end
 -- A pattern may name some of the keys only.
 for _, suffix in ipairs({':transactional', ':bulk', ':endpoint:none:transactional', ':endpoint:none:bulk', ':bound',
     ':scheduled', ':rota', ':rota:bulk', ':named', ':sends:none', ':trials', ':busy', ':busy:owners', ':state:none',
-    ':dispatchers', ':control', ':epoch', ':statistics', ':minutes', ':statistics:none'}) do
+    ':dispatchers', ':control', ':epoch', ':statistics', ':minutes', ':statistics:none', ':noted:none:0'}) do
     heed(redis.pcall('XLEN', prefix .. suffix))
     heed(redis.pcall('XDEL', prefix .. suffix, '0-0'))
 end

@@ -102,10 +102,14 @@ async def test_with_no_other_account_it_waits_and_costs_no_try(stage: Stage) -> 
     await stage.build("a", "b")
     message = await stage.send()
     await stage.dispatcher("a", "b", RETRY_BASE_DELAY=LONG)
+
+    async def both_are_out() -> bool:
+        return (await stage.breaker("a"), await stage.breaker("b")) == ("open", "open")
+
+    await eventually(both_are_out)
     row = await stage.ended(message, Status.RETRYING)
     assert row["tries_used"] == 0
     assert [verdict for _, _, verdict in await stage.attempts(message)] == ["logged_out", "logged_out"]
-    assert (await stage.breaker("a"), await stage.breaker("b")) == ("open", "open")
     assert (await stage.waiting(), await stage.parked()) == (0, 1)
     assert await stage.rota() == set()
 

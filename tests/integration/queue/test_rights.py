@@ -18,6 +18,7 @@ from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.figures import queue_figures
+from shared.queue.noting import Noted, note, noted
 from shared.queue.rights import COMMANDS, acl_rules
 from shared.queue.taking import FollowUp
 from shared.queue.upkeep import (
@@ -239,6 +240,8 @@ class Cycle:
         await step(lambda: rebind(mine, "a", Lane.TRANSACTIONAL))
         await step(lambda: consumers(mine, ":transactional"))
         await step(lambda: queue_figures(mine, ["a", "b", "c"], now_ms=last))
+        await step(lambda: note(mine, Noted.UNLISTED_ANSWER, now_ms=last))
+        await step(lambda: noted(mine, now_ms=last))
         await step(lambda: limit(mine, "b", Caps(0, 0, 0, 0), now_ms=last))
         await step(lambda: known.take(0, last))
         await step(lambda: promote(mine, 10, 1000, OPEN_TIMEOUT, NOW + LEASE + 20))

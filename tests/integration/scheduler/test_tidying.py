@@ -199,7 +199,8 @@ async def test_a_month_in_use_stays_and_nobody_is_kept_waiting(stage: Stage) -> 
         "select proname, proconfig from pg_proc where proname in ('ensure_partitions', 'drop_old_partitions')"
     )
     assert {row["proname"]: row["proconfig"] for row in waits} == {
-        name: ["lock_timeout=100ms"] for name in ("ensure_partitions", "drop_old_partitions")
+        name: ["lock_timeout=100ms", "search_path=public, pg_temp"]
+        for name in ("ensure_partitions", "drop_old_partitions")
     }
 
 
