@@ -115,7 +115,7 @@ async def _come_to_rest(whole: Whole, run: Run, faults: Faults, say: Callable[[s
     if not run.patient:
         faults.late_stops += await whole.restart_dispatchers()
     # A minute until an entry that vanished counts as lost; a lease that nobody settles lasts 95 s, a stuck entry as long.
-    passed = await settled(whole, 220 if run.patient else 130, say)
+    passed = await settled(whole, 400 if run.patient else 130, say)
     say(f"came to rest in {passed:.1f} s")
 
 

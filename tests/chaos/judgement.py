@@ -156,9 +156,12 @@ async def judge(whole: Whole, record: Record, faults: Faults) -> Judgement:
         await client.aclose()
         await connection.close()
     lines = [line for line in (await whole.simulate("GET", "ledger"))["entries"] if "presence" not in line["kind"]]
+    # The client was gone before it had said whom it was to.
+    cut_short = [line for line in lines if not line["phone"] and not line["taken"]]
     sends: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
-        sends[_digits(line["phone"])].append(line)
+        if line not in cut_short:
+            sends[_digits(line["phone"])].append(line)
 
     messages = {row.phone: row for row in rows}
     phones = Counter(row.phone for row in rows)
@@ -174,6 +177,7 @@ async def judge(whole: Whole, record: Record, faults: Faults) -> Judgement:
     result.must_be_none("doubled", _doubled(messages, sends))
     result.note("  possible duplicates, flagged", sum(message.possible_duplicate for message in messages.values()))
     result.must_be_none("unexplained sends", _unexplained(messages, sends))
+    result.note("requests cut short before their recipient", len(cut_short))
     result.must_be_none("sent to a number that was not given", _strangers(record, sends))
     result.must_be_none("failed for a number that exists", _called_absent(messages))
     result.must_be_none("taken, but said to have failed", _denied(messages, sends))
