@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = structlog.get_logger()
 _SQL = load_statements("connecting")
-SCHEMA = "0019_receipts_and_hidden_ids.sql"
+SCHEMA = "0017_conversations.sql"
 """The newest migration that the services need; the images do not hold the migrations themselves."""
 _STATEMENT_TIMEOUT = 15.0
 _RELEASE_TIMEOUT = 5.0

@@ -40,6 +40,7 @@ create table hidden_numbers (
 );
 comment on table hidden_numbers is 'The number behind a hidden id, from events that named both.';
 create index hidden_numbers_by_age on hidden_numbers (seen_at);
+create index hidden_numbers_by_person on hidden_numbers (phone_key);
 
 create table unresolved_optouts (
     lid text primary key,

@@ -1,7 +1,8 @@
 -- Evidence about outcomes that nobody knows. "Not in the account's chat storage" is a proof only of the account that sent,
 -- and only once its sender has answered long enough without a gap: what waited in a frozen or cut off sender goes out after
 -- it is back. A send that the sender gave up (504) is never in the storage; its receipts prove it. And a file stands there
--- under the name that it was sent with, which the caller's URL does not tell.
+-- under the name that it was sent with, which the caller's URL does not tell. Which ids people wrote by hand, and which number is
+-- behind a hidden id, stands in tables that the next file makes.
 
 create table account_answers (
     endpoint text primary key,
@@ -123,14 +124,15 @@ as $$
 -- Whether a receipt proves an attempt of unknown outcome of this account to this person: 'proven', and its message is sent;
 -- 'busy', something is under way to the person, whose receipt it may be; 'no'. It is a proof when nothing else can be meant:
 -- a single message of theirs is without an answer, and since that attempt began exactly one WhatsApp id was reported by the
--- person that is nobody's. Ids of messages that the phone itself sent have another shape (those of the web client have not).
--- Once the outcome is decided, only what came until then, or within 90 seconds of the attempt's end, counts: later somebody
--- may have written by hand.
+-- person, or under a hidden id of theirs, that is nobody's. Ids of messages that the phone itself sent have another shape;
+-- those of the web client have not, but a webhook tells of them. Once the outcome is decided, only what came until then,
+-- or within 90 seconds of the attempt's end, counts: later somebody may have written by hand.
 declare
     v_attempt unanswered_attempts%rowtype;
     v_status text;
     v_until timestamptz;
     v_ids text[];
+    v_names text[];
 begin
     select u.* into v_attempt from unanswered_attempts u
     where u.endpoint = p_endpoint and u.phone_key = p_phone_key
@@ -148,9 +150,11 @@ begin
     v_until := case
         when exists (select from due d where d.message = v_attempt.message and d.why = 'check') then 'infinity'
         else greatest(v_until, v_attempt.finished_at + interval '90 seconds') end;
+    v_names := p_phone_key || array(select h.lid from hidden_numbers h where h.phone_key = p_phone_key);
     v_ids := array(
         select r.whatsapp_id from pending_receipts r
-        where r.endpoint = p_endpoint and r.phone_key = p_phone_key and r.whatsapp_id ~ '^3EB0[0-9A-F]{18}$'
+        where r.endpoint = p_endpoint and r.phone_key = any (v_names) and r.whatsapp_id ~ '^3EB0[0-9A-F]{18}$'
+            and not exists (select from inbound_ids i where i.whatsapp_id = r.whatsapp_id)
         group by r.whatsapp_id
         having min(r.received_at) between v_attempt.started_at and v_until
         limit 2);
@@ -181,10 +185,11 @@ create function record_receipts(
 ) returns integer language plpgsql volatile
 as $$
 -- One webhook's receipts: inserted, then joined where the message is known, or taken as the proof of an attempt without an
--- answer. p_phone_key: whose they are, null where that is hidden. p_account: the number of the account that reports, for
--- where p_endpoint is empty since the settings do not tell. May be repeated. Answers how many messages changed.
+-- answer. p_phone_key: whose they are, the hidden id where no number is said, or null. p_account: the number of the account that
+-- reports, for where p_endpoint is empty since the settings do not tell. May be repeated. Answers how many messages changed.
 declare
     v_endpoint text := p_endpoint;
+    v_person text := coalesce((select h.phone_key from hidden_numbers h where h.lid = p_phone_key), p_phone_key);
     v_changed integer;
 begin
     if v_endpoint = '' and p_account is not null then
@@ -193,11 +198,11 @@ begin
     end if;
     v_endpoint := coalesce(v_endpoint, '');
     insert into pending_receipts as r (whatsapp_id, endpoint, receipt, phone_key)
-    select distinct id, v_endpoint, p_receipt, p_phone_key from unnest(p_whatsapp_ids) id order by id
+    select distinct id, v_endpoint, p_receipt, v_person from unnest(p_whatsapp_ids) id order by id
     on conflict (whatsapp_id, endpoint, receipt) do update set phone_key = excluded.phone_key
     where r.phone_key is null and excluded.phone_key is not null;
     v_changed := join_receipts(p_shard, p_whatsapp_ids);
-    if p_phone_key is not null and prove_by_receipt(p_shard, v_endpoint, p_phone_key) = 'proven' then
+    if v_person is not null and prove_by_receipt(p_shard, v_endpoint, v_person) = 'proven' then
         v_changed := v_changed + 1;
     end if;
     return v_changed;
