@@ -26,6 +26,7 @@ from shared.errors import SettingError
 from shared.observability.logs import configure_logs
 from shared.observability.metrics import metrics_handler
 from shared.runtime.background_loop import BackgroundLoop
+from shared.runtime.forgotten_errors import tell_forgotten
 from shared.runtime.listening import ListeningPort
 from shared.runtime.malformed_requests import LIMITS, Runner
 from shared.runtime.readiness import Readiness, ReadyCheck
@@ -131,14 +132,16 @@ def run(
 
 
 async def _serve(name: str, settings: S, build: Callable[[S], web.Application], port: int) -> int:
-    stop: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(tell_forgotten)
+    stop: asyncio.Future[signal.Signals] = loop.create_future()
 
     def stop_by(number: signal.Signals) -> None:
         if not stop.done():
             stop.set_result(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop_by, number)
+        loop.add_signal_handler(number, stop_by, number)
     app = build(settings)
     runner = Runner(app, access_log=None, handle_signals=False, shutdown_timeout=seconds(settings.shutdown_grace))
     await runner.setup()

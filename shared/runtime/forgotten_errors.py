@@ -1,0 +1,28 @@
+"""Errors of Postgres that nobody waits for any more: told in a line, not as a defect.
+
+A request whose client has gone is cancelled while its statement is under way. Should the connection then die, as it does when
+a server fails over, the driver's answer reaches nobody, and the loop tells of it with a trace and as an error: as if this
+program had a fault. Whatever else nobody has foreseen keeps that trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import structlog
+
+log = structlog.get_logger()
+
+_NEVER_RETRIEVED = "exception was never retrieved"
+_CONNECTION_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
+
+
+def tell_forgotten(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """For ``loop.set_exception_handler``."""
+    error = context.get("exception")
+    if isinstance(error, _CONNECTION_GONE) and str(context.get("message", "")).endswith(_NEVER_RETRIEVED):
+        log.info("nobody waited for an answer of Postgres", error=type(error).__name__)
+    else:
+        loop.default_exception_handler(context)
