@@ -83,8 +83,9 @@ async def test_slow_names_hold_up_no_upload(client: Client, name_server: Callabl
         for number in range(40)
     ]
     try:
-        while len(asked) < len(slow):  # noqa: ASYNC110 - threads tell the loop nothing
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(10):
+            while len(asked) < len(slow):  # noqa: ASYNC110 - threads tell the loop nothing
+                await asyncio.sleep(0.001)
         response = await client.post("/api/send/file", data=form("file", PDF, "a.pdf", "application/pdf"))
         assert response.status == 202
         response = await client.post("/api/send/file", json=by_address("file", PUBLIC))

@@ -181,8 +181,9 @@ async def test_slow_names_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -
     asked: list[str] = []
 
     async def have_been_asked(count: int) -> None:
-        while len(asked) < count:  # noqa: ASYNC110 - threads tell the loop nothing
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(10):
+            while len(asked) < count:  # noqa: ASYNC110 - threads tell the loop nothing
+                await asyncio.sleep(0.001)
 
     real = socket.getaddrinfo
 
