@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import random
 import resource
 from collections.abc import AsyncIterator
@@ -124,6 +125,28 @@ async def test_names_behind_redirects(stage: Stage, site: RemoteSite) -> None:
     await stage.all_sent(messages)
     sent = {line["phone"][10]: line["file"]["filename"] for line in await stage.sender.sends()}
     assert sent == {"0": "doc.pdf", "1": "terms.pdf", "2": "new.pdf", "3": "it.pdf"}
+
+
+async def test_a_name_that_nothing_else_tells_is_noted_before_the_send(stage: Stage, site: RemoteSite) -> None:
+    """A dispatcher may die with the answer; without a caption the sender files a document under its name alone."""
+    url = site.says("/dl?id=5", answer(b"", status="302 Found", Location="/doc.pdf"))
+    site.says("/doc.pdf", answer(PDF, OCTETS))
+    media = await stage.store_media(PDF, "terms.pdf", "application/pdf")
+    await stage.build("a")
+    others = [
+        await stage.send("15550100001", {"file_url": url, "caption": "x"}, kind="file"),
+        await stage.send("15550100002", {"image_url": site.says("/a.png", answer(PNG))}, kind="image"),
+        await stage.send("15550100003", {}, kind="file", media=media),
+    ]
+    await stage.dispatcher("a", REMOTE_MEDIA_ALLOW=LOOPBACK)
+    await stage.all_sent(others)
+    noted = "select url_sha256, name from sent_names"
+    assert await stage.store.fetch(noted) == [], "these are found by other means"
+    await stage.sender.mood("hang", "a")
+    await stage.send("15550100004", {"file_url": url, "caption": " "}, kind="file")
+    await stage.sender.arrived(4)
+    rows = await stage.store.fetch(noted)
+    assert [(row["url_sha256"], row["name"]) for row in rows] == [(hashlib.sha256(url.encode()).digest(), "doc.pdf")]
 
 
 async def test_the_callers_name_goes_first(stage: Stage, site: RemoteSite) -> None:
@@ -252,10 +275,10 @@ async def _true(fact: bool) -> bool:
 
 
 async def test_a_full_disk_is_waited_for(stage: Stage, site: RemoteSite) -> None:
-    """As on a full disk every write of the dispatcher fails; nobody's message may pay for it."""
+    """As on a full disk every write of the dispatcher fails; nobody's message may pay for it, however long that takes."""
     media = await stage.store_media(PNG, "a.png", "image/png")
     await stage.build("a")
-    dispatcher = await stage.dispatcher("a", REMOTE_MEDIA_ALLOW=LOOPBACK)
+    dispatcher = await stage.dispatcher("a", REMOTE_MEDIA_ALLOW=LOOPBACK, REMOTE_MEDIA_RETRY_LIMIT="0")
     pid = dispatcher.process.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     # Its log is shorter than that, the files are longer.
@@ -267,6 +290,7 @@ async def test_a_full_disk_is_waited_for(stage: Stage, site: RemoteSite) -> None
     ]
 
     async def all_parked() -> bool:
+        assert {(await stage.row(message))["status"] for message in messages} == {"queued"}
         return await stage.parked() == 3
 
     await eventually(all_parked, "parking")
