@@ -118,7 +118,7 @@ async def start_service(service_environment: dict[str, str], tmp_path: Path) -> 
 
     async def start(module: str, *, wait: bool = True, **options: Any) -> ServiceProcess:
         settings = {name: options.pop(name) for name in list(options) if name.isupper()}
-        service = ServiceProcess(module, service_environment | settings, tmp_path, **options)
+        service = ServiceProcess(module, service_environment | settings, tmp_path, warm=True, **options)
         service.launch()
         started.append(service)
         if wait:

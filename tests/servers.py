@@ -24,6 +24,7 @@ from standalone.child_process import ChildProcess
 from standalone.embedded_postgres import EmbeddedPostgres
 from standalone.embedded_valkey import EmbeddedValkey
 from standalone.ports import free_port
+from tests.warm_start import WarmProcess, is_warm
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "paceline_template"
@@ -145,10 +146,11 @@ class ServiceProcess:
         ready_path: str = "/ready",
         python: str | Path = sys.executable,
         root: Path = ROOT,
+        warm: bool = False,
     ) -> None:
         """A service gets a free port and a directory for its files; `{port}` in an argument becomes the port.
 
-        Another `python` or `root` (where the packages lie) runs a copy.
+        Another `python` or `root` (where the packages lie) runs a copy. `warm`: forked where that is the same.
         """
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -160,11 +162,13 @@ class ServiceProcess:
             files.mkdir(parents=True, exist_ok=True)
             # No edge sends anything to it, unless a test says so.
             own = {PORT_SETTINGS[module]: str(self.port), "FILE_STORAGE_ROOT": str(files), "DRAIN_TIME": "0"}
-        self.process = ChildProcess(
+        whole = base_environment() | own | dict(environment)
+        forked = warm and python == sys.executable and root == ROOT and is_warm(module, whole)
+        self.process = (WarmProcess if forked else ChildProcess)(
             self.name,
             [python, "-m", module, *(argument.replace("{port}", str(self.port)) for argument in arguments)],
             log=directory / f"{self.name}.log",
-            environment=base_environment() | own | dict(environment),
+            environment=whole,
             directory=root,
         )
 

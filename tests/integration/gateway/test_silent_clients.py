@@ -101,7 +101,7 @@ async def test_who_has_asked_may_stay(server: TestServer, clock: Clock) -> None:
 
 @pytest.mark.parametrize("module", ["services.monitor"])
 async def test_a_service_ends_them(service_environment: dict[str, str], tmp_path: Path, module: str) -> None:
-    service = ServiceProcess(module, service_environment | {"HEADER_TIMEOUT": "1s"}, tmp_path)
+    service = ServiceProcess(module, service_environment | {"HEADER_TIMEOUT": "1s"}, tmp_path, warm=True)
     service.launch()
     try:
         await service.ready()
