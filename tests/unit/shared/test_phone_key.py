@@ -30,3 +30,8 @@ def test_other_numbers_are_their_own_key(phone: str) -> None:
 
 def test_a_group_is_its_own_key() -> None:
     assert phone_key("120363000000000001@g.us") == "120363000000000001@g.us"
+
+
+@pytest.mark.parametrize("digits", ["5511", "551187654321", "52155", "5490", "22901", "229012345678"])
+def test_a_number_that_only_begins_like_one_with_two_spellings_is_its_own_key(digits: str) -> None:
+    assert phone_key(digits) == digits
