@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from services.gateway.intake.duplicates import FirstRows
 from services.gateway.intake.numbering_plans import (
     FEWEST_DIGITS,
     NoNumber,
@@ -180,8 +181,8 @@ def read_recipients(given: Sequence[object], region: str) -> Recipients:
     accepted: list[str] = []
     rejected: list[tuple[str, str]] = []
     duplicates = 0
-    keys: set[str] = set()
-    for one in given:
+    first_rows = FirstRows()
+    for row, one in enumerate(given):
         if not isinstance(one, str):
             rejected.append((clean(str(one))[:_SHOWN], "a string is wanted"))
             continue
@@ -190,12 +191,8 @@ def read_recipients(given: Sequence[object], region: str) -> Recipients:
         except PhoneRefused as error:
             rejected.append((shown(one), str(error)))
             continue
-        key = phone_key(phone)
-        # The very same text, mostly: kept twice, a million of them would be 60 MB more.
-        key = one if key == one else key
-        if key in keys:
+        if first_rows.first_row(phone_key(phone), row) == row:
+            accepted.append(phone)
+        else:
             duplicates += 1
-            continue
-        keys.add(key)
-        accepted.append(phone)
     return Recipients(accepted, rejected, duplicates, len(given) > 1)
