@@ -38,15 +38,18 @@ from services.scheduler.unqueued_messages import UnqueuedMessages
 from shared.database.attempts import AttemptResult, GateRequest, count_shard, gate, peek, settle
 from shared.database.campaigns import (
     NewCampaign,
+    Tally,
     campaign_progress,
     campaign_range,
     failure_reasons,
+    in_one_portion,
     insert_campaign,
     newest_campaigns,
 )
 from shared.database.connection import Database
 from shared.database.figures import database_figures, history_figures
 from shared.database.messages import (
+    Draft,
     NewMessage,
     campaign_messages,
     insert_messages,
@@ -270,27 +273,22 @@ def _phones(side: _Side, count: int) -> list[str]:
     return [f"{number}@s.whatsapp.net" for number in numbers]
 
 
+def _draft(lane: Lane, text: str, expires_after: float, reference: str | None = None) -> Draft:
+    return Draft(
+        kind=Kind.MESSAGE,
+        lane=lane,
+        content={"message": text},
+        on_unknown=OnUnknown.HOLD,
+        expires_after=expires_after,
+        reference=reference,
+    )
+
+
 async def _campaign(side: _Side, recipients: int) -> UUID:
     token = uuid4()
-    await insert_campaign(
-        side.database,
-        NewCampaign(
-            token=token,
-            kind=Kind.MESSAGE,
-            lane=Lane.BULK,
-            content={"message": "Our shop is open on Sunday"},
-            media=None,
-            endpoint=None,
-            on_unknown=OnUnknown.HOLD,
-            reference="bench",
-            phones=_phones(side, recipients),
-            rejected=0,
-            duplicates=0,
-            expires_at=None,
-            expires_after=604_800.0,
-        ),
-        chunk_size=500,
-    )
+    draft = _draft(Lane.BULK, "Our shop is open on Sunday", 604_800.0, "bench")
+    phones = in_one_portion(_phones(side, recipients))
+    await insert_campaign(side.database, NewCampaign(token, draft, phones, lambda _: Tally()), chunk_size=500)
     return token
 
 
@@ -298,28 +296,12 @@ async def _leave_standing(side: _Side) -> None:
     """A campaign and single sends that wait all the time, and receipts of messages that somebody typed on the phone."""
     await _campaign(side, _STANDING)
     phones = _phones(side, _STANDING)
+    draft = _draft(Lane.TRANSACTIONAL, "Your code is 123456", 86_400.0)
     for start in range(0, _STANDING, 500):
         some = phones[start : start + 500]
-        await insert_messages(
-            side.database,
-            [
-                NewMessage(
-                    id=message,
-                    lane=Lane.TRANSACTIONAL,
-                    kind=Kind.MESSAGE,
-                    phone=phone,
-                    phone_key=phone_key(phone),
-                    content={"message": "Your code is 123456"},
-                    media=None,
-                    chosen_endpoint=None,
-                    on_unknown=OnUnknown.HOLD,
-                    reference=None,
-                    expires_at=None,
-                    expires_after=86_400.0,
-                )
-                for message, phone in zip(new_message_ids(len(some)), some, strict=True)
-            ],
-        )
+        ids = zip(new_message_ids(len(some)), some, strict=True)
+        messages = [NewMessage(id=one, phone=phone, phone_key=phone_key(phone), draft=draft) for one, phone in ids]
+        await insert_messages(side.database, messages)
     await record_receipts(side.database, 0, [secrets.token_hex(16) for _ in range(500)], "", Receipt.READ)
 
 

@@ -14,8 +14,9 @@ from uuid import uuid4
 
 from bench.report import Row
 from bench.running import EVERY, UNPACED, Stores, listening, process, spent, stores
-from shared.database.campaigns import NewCampaign, insert_campaign
+from shared.database.campaigns import NewCampaign, Tally, in_one_portion, insert_campaign
 from shared.database.connection import Database
+from shared.database.messages import Draft
 from shared.messages import Kind, Lane, OnUnknown
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import stream_length
@@ -91,21 +92,15 @@ async def _data(queue: QueueConnection) -> int:
 
 async def _campaign(database: Database, recipients: int) -> None:
     first = secrets.randbelow(9_000_000)
-    campaign = NewCampaign(
-        token=uuid4(),
+    draft = Draft(
         kind=Kind.MESSAGE,
         lane=Lane.BULK,
         content={"message": "Our shop is open on Sunday"},
-        media=None,
-        endpoint=None,
         on_unknown=OnUnknown.HOLD,
-        reference=None,
-        phones=[f"1555{number:07}@s.whatsapp.net" for number in range(first, first + recipients)],
-        rejected=0,
-        duplicates=0,
-        expires_at=None,
         expires_after=604_800.0,
     )
+    phones = [f"1555{number:07}@s.whatsapp.net" for number in range(first, first + recipients)]
+    campaign = NewCampaign(uuid4(), draft, in_one_portion(phones), lambda _: Tally())
     await insert_campaign(database, campaign, chunk_size=500)
 
 

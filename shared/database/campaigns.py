@@ -7,23 +7,26 @@ the moment it returns.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from shared.database.connection import Database, load_statements
-from shared.database.idempotency import Keyed, keep_answer, reserve_key
-from shared.database.messages import Row
+from shared.database.idempotency import CallerKey, Keyed, keep_answer, reserve_key
+from shared.database.messages import Draft, Row
 from shared.errors import PacelineError
-from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, new_message_ids
+from shared.messages import CampaignStatus, Lane, new_message_ids
 from shared.phone_key import phone_key
 
 if TYPE_CHECKING:
     from shared.database.connection import Connection
 
 _SQL = load_statements("campaigns")
+_MESSAGE_COLUMNS = ["id", "campaign", "lane", "kind", "phone", "phone_key", "chosen_endpoint", "on_unknown"]
+_CHUNK_COLUMNS = ["campaign", "number", "first_id", "last_id", "size"]
 _COPY_TIMEOUT = 300.0  # seconds; a million rows on a slow disk
 _ROWS_AT_ONCE = 500  # rows that are made and encoded before other requests get their turn, about 2 ms
 _ANALYZE_FROM = 50_000  # rows; fewer do not change what the planner thinks of the table
@@ -39,74 +42,105 @@ class OwnedMediaGone(PacelineError):
     """The uploaded file was deleted before its request was accepted."""
 
 
+class NoRecipients(PacelineError):
+    """The list held nobody to send to; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is known of a list once it was read to its end. ``rejected`` and ``duplicates`` are recipients that were left out.
+    ``keyed``: the answer to be kept under an Idempotency-Key."""
+
+    rejected: int = 0
+    duplicates: int = 0
+    keyed: Keyed | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class NewCampaign:
-    """``content`` are the sender's fields, the same for all. It is scheduled until ``send_at``; without ``expires_at`` it
-    expires ``expires_after`` seconds after that, or from now. ``phones``: one or more, each once. ``rejected`` and
-    ``duplicates`` are recipients that were left out. ``keyed``: the answer to be kept under an Idempotency-Key."""
+    """It is scheduled until the draft's ``send_at``. ``recipients``: phones, each once, in portions of which one at a time is
+    in memory. ``tally`` is asked after the last of them, with how many there were. ``key``: nobody else begins the same work
+    under it meanwhile."""
 
     token: UUID
-    kind: Kind
-    lane: Lane
-    content: dict[str, Any]
-    media: UUID | None
-    endpoint: str | None
-    on_unknown: OnUnknown
-    reference: str | None
-    phones: Sequence[str]
-    rejected: int
-    duplicates: int
-    expires_at: datetime | None
-    expires_after: float
-    keyed: Keyed | None = None
-    send_at: datetime | None = None
+    draft: Draft
+    recipients: AsyncIterable[Sequence[str]]
+    tally: Callable[[int], Tally]
+    key: CallerKey | None = None
 
 
-async def insert_campaign(database: Database, campaign: NewCampaign, chunk_size: int) -> None:
-    """Writes campaign, messages and chunks in one transaction. Raises OwnedMediaGone; KeyTaken; DatabaseUnavailable."""
+async def in_one_portion(phones: Sequence[str]) -> AsyncIterator[Sequence[str]]:
+    """The recipients of a list that is in memory as it is."""
+    yield phones
+
+
+async def insert_campaign(database: Database, campaign: NewCampaign, chunk_size: int) -> int:
+    """Writes campaign, messages and chunks in one transaction while the recipients are read; how many messages. Whatever
+    happens before its end, a cancellation or a lost connection too, leaves nothing. Raises OwnedMediaGone, KeyTaken,
+    NoRecipients, DatabaseUnavailable, and what ``recipients`` and ``tally`` raise."""
     rows = _Rows(campaign, chunk_size)
-    async with database.transaction() as connection:
-        await connection.execute(_SQL["bulk_timeout"])
-        if campaign.keyed is not None:
-            await reserve_key(connection, campaign.keyed.key)
-        if campaign.media is not None:
-            owned = await connection.fetchval(_SQL["own_media"], campaign.media, campaign.token)
-            if owned is None:
-                raise OwnedMediaGone("the uploaded file is gone; please send it again")
-        await connection.copy_records_to_table(
-            "messages",
-            columns=["id", "campaign", "lane", "kind", "phone", "phone_key", "chosen_endpoint", "on_unknown"],
-            records=rows.messages(),
-            timeout=_COPY_TIMEOUT,
-        )
-        await connection.execute(
-            _SQL["insert_campaign"],
-            campaign.token,
-            campaign.kind.value,
-            campaign.lane.value,
-            campaign.content,
-            campaign.media,
-            campaign.endpoint,
-            campaign.on_unknown.value,
-            campaign.reference,
-            len(campaign.phones),
-            campaign.rejected,
-            campaign.duplicates,
-            rows.first_id,
-            rows.last_id,
-            campaign.expires_at,
-            campaign.expires_after,
-            campaign.send_at,
-        )
-        await connection.copy_records_to_table(
-            "chunks",
-            columns=["campaign", "number", "first_id", "last_id", "size"],
-            records=rows.chunks,
-            timeout=_COPY_TIMEOUT,
-        )
-        if campaign.keyed is not None:
-            # Last, so that a batch of single sends with the same key waits for no copying.
-            await keep_answer(connection, campaign.keyed)
+    try:
+        async with database.transaction() as connection, aclosing(rows.messages(connection)) as messages:
+            await connection.execute(_SQL["bulk_timeout"])
+            await _reserve(connection, campaign)
+            await connection.copy_records_to_table(
+                "messages", columns=_MESSAGE_COLUMNS, records=messages, timeout=_COPY_TIMEOUT
+            )
+            if not rows.chunks.total:
+                raise NoRecipients("the list holds nobody to send to")
+            await _conclude(connection, campaign, rows.chunks)
+            return rows.chunks.total
+    except _ListBroken as broken:
+        reason = broken.reason
+    raise reason
+
+
+async def _reserve(connection: Connection, campaign: NewCampaign) -> None:
+    if campaign.key is not None:
+        await reserve_key(connection, campaign.key)
+    if campaign.draft.media is not None:
+        owned = await connection.fetchval(_SQL["own_media"], campaign.draft.media, campaign.token)
+        if owned is None:
+            raise OwnedMediaGone("the uploaded file is gone; please send it again")
+
+
+async def _conclude(connection: Connection, campaign: NewCampaign, chunks: _Chunks) -> None:
+    """Writes what is known only now that all messages are."""
+    draft, tally = campaign.draft, campaign.tally(chunks.total)
+    await connection.execute(
+        _SQL["insert_campaign"],
+        campaign.token,
+        draft.kind.value,
+        draft.lane.value,
+        draft.content,
+        draft.media,
+        draft.endpoint,
+        draft.on_unknown.value,
+        draft.reference,
+        chunks.total,
+        tally.rejected,
+        tally.duplicates,
+        chunks.first_id,
+        chunks.last_id,
+        draft.expires_at,
+        draft.expires_after,
+        draft.send_at,
+    )
+    await connection.copy_records_to_table(
+        "chunks", columns=_CHUNK_COLUMNS, records=chunks.rows(campaign.token), timeout=_COPY_TIMEOUT
+    )
+    if tally.keyed is not None:
+        # Last, so that a batch of single sends with the same key waits for no copying.
+        await keep_answer(connection, tally.keyed)
+
+
+class _ListBroken(Exception):
+    """Carries what reading the recipients raised out of the transaction as it is. Bare, an OSError would count as one of the
+    connection to Postgres, and asyncpg would take a TimeoutError for its own."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__("the recipients could not be read to their end")
+        self.reason = reason
 
 
 class _Rows:
@@ -115,35 +149,71 @@ class _Rows:
 
     def __init__(self, campaign: NewCampaign, chunk_size: int) -> None:
         self._campaign = campaign
-        self._chunk_size = chunk_size
-        self.chunks: list[tuple[UUID, int, UUID, UUID, int]] = []
+        self.chunks = _Chunks(chunk_size)
+
+    async def messages(self, connection: Connection) -> AsyncGenerator[tuple[Any, ...], None]:
+        """A row for each phone, ids ascending; notes the chunks on the way. Ends early where the connection is lost, which the
+        COPY then raises. Raises _ListBroken."""
+        draft = self._campaign.draft
+        before = (self._campaign.token, draft.lane.value, draft.kind.value)
+        after = (draft.endpoint, draft.on_unknown.value)
+        try:
+            async for portion in self._campaign.recipients:
+                for start in range(0, len(portion), _ROWS_AT_ONCE):
+                    if connection.is_closed():
+                        return
+                    phones = portion[start : start + _ROWS_AT_ONCE]
+                    ids = new_message_ids(len(phones))
+                    self.chunks.note(ids)
+                    for message, phone in zip(ids, phones, strict=True):
+                        yield message, *before, phone, phone_key(phone), *after
+                    await asyncio.sleep(0)
+        except Exception as error:
+            raise _ListBroken(error) from error
+
+
+class _Chunks:
+    """The slices of a campaign, noted as its ids are made and kept as 32 bytes each: as tuples a million chunks of one message
+    would take 300 MiB."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._first_ids = bytearray()
+        self._last_ids = bytearray()
+        self._latest = b""
+        self.total = 0
+
+    def note(self, ids: Sequence[UUID]) -> None:
+        """The next messages; ids ascend from call to call."""
+        for start in range(-self.total % self._size, len(ids), self._size):
+            # The chunk before ends where this one begins.
+            self._last_ids += ids[start - 1].bytes if start else self._latest
+            self._first_ids += ids[start].bytes
+        self._latest = ids[-1].bytes
+        self.total += len(ids)
 
     @property
     def first_id(self) -> UUID:
-        return self.chunks[0][2]
+        return UUID(bytes=bytes(self._first_ids[:16]))
 
     @property
     def last_id(self) -> UUID:
-        return self.chunks[-1][3]
+        return UUID(bytes=self._latest)
 
-    async def messages(self) -> AsyncIterator[tuple[Any, ...]]:
-        """A row for each phone, ids ascending; notes the chunks on the way."""
-        campaign = self._campaign
-        before = (campaign.token, campaign.lane.value, campaign.kind.value)
-        after = (campaign.endpoint, campaign.on_unknown.value)
-        for start in range(0, len(campaign.phones), self._chunk_size):
-            phones = campaign.phones[start : start + self._chunk_size]
-            first: UUID | None = None
-            for index in range(0, len(phones), _ROWS_AT_ONCE):
-                some = phones[index : index + _ROWS_AT_ONCE]
-                ids = new_message_ids(len(some))
-                first = first or ids[0]
-                for message, phone in zip(ids, some, strict=True):
-                    yield message, *before, phone, phone_key(phone), *after
-                last = ids[-1]
+    async def rows(self, campaign: UUID) -> AsyncIterator[tuple[UUID, int, UUID, UUID, int]]:
+        """A row for each chunk: campaign, number, its first and last id, how many."""
+        firsts, lasts = bytes(self._first_ids), bytes(self._last_ids + self._latest)
+        for number, place in enumerate(range(0, len(firsts), 16)):
+            if not number % _ROWS_AT_ONCE:
                 await asyncio.sleep(0)
-            if first is not None:
-                self.chunks.append((campaign.token, len(self.chunks), first, last, len(phones)))
+            size = min(self._size, self.total - number * self._size)
+            yield (
+                campaign,
+                number,
+                UUID(bytes=firsts[place : place + 16]),
+                UUID(bytes=lasts[place : place + 16]),
+                size,
+            )
 
 
 async def analyze_messages(database: Database, inserted: int) -> None:

@@ -27,51 +27,58 @@ _NEWER_THAN_ALL = UUID(int=2**128 - 1)
 _OLDER_THAN_ALL = UUID(int=0)
 
 
+class Draft(Struct, frozen=True, kw_only=True):
+    """What is to be sent and how, with every default decided: the same for one recipient as for a million. ``content`` are the
+    sender's fields as the caller gave them. It begins at ``send_at`` or at once; without ``expires_at`` it expires
+    ``expires_after`` seconds after that by the clock of Postgres."""
+
+    kind: Kind
+    lane: Lane
+    content: dict[str, Any]
+    on_unknown: OnUnknown
+    expires_after: float
+    expires_at: datetime | None = None
+    send_at: datetime | None = None
+    endpoint: str | None = None
+    reference: str | None = None
+    media: UUID | None = None
+
+
 class NewMessage(Struct, frozen=True, kw_only=True):
-    """A single send, to begin at ``send_at`` or at once. ``content`` are the sender's fields as the caller gave them;
-    without ``expires_at`` it expires ``expires_after`` seconds after that by the clock of Postgres. ``keyed``: the answer
-    to be kept under an Idempotency-Key."""
+    """A single send. ``keyed``: the answer to be kept under an Idempotency-Key."""
 
     id: UUID
-    lane: Lane
-    kind: Kind
     phone: str
     phone_key: str
-    content: dict[str, Any]
-    media: UUID | None
-    chosen_endpoint: str | None
-    on_unknown: OnUnknown
-    reference: str | None
-    expires_at: datetime | None
-    expires_after: float
+    draft: Draft
     keyed: Keyed | None = None
-    send_at: datetime | None = None
 
 
 async def insert_messages(database: Database, messages: Sequence[NewMessage]) -> set[UUID]:
     """Writes the rows in one statement, all or none but those whose Idempotency-Key is taken; these it answers. Raises
     DatabaseUnavailable, one of BadValue."""
+    drafts = [message.draft for message in messages]
     keyed = [message.keyed for message in messages]
     rows = await database.fetch(
         _SQL["insert_messages"],
         [message.id for message in messages],
-        [message.lane for message in messages],
-        [message.kind for message in messages],
+        [draft.lane for draft in drafts],
+        [draft.kind for draft in drafts],
         [message.phone for message in messages],
         [message.phone_key for message in messages],
-        [message.content for message in messages],
-        [message.media for message in messages],
-        [message.chosen_endpoint for message in messages],
-        [message.on_unknown for message in messages],
-        [message.reference for message in messages],
-        [message.expires_at for message in messages],
-        [message.expires_after for message in messages],
+        [draft.content for draft in drafts],
+        [draft.media for draft in drafts],
+        [draft.endpoint for draft in drafts],
+        [draft.on_unknown for draft in drafts],
+        [draft.reference for draft in drafts],
+        [draft.expires_at for draft in drafts],
+        [draft.expires_after for draft in drafts],
         [one and one.key.caller for one in keyed],
         [one and one.key.key for one in keyed],
         [one and one.answer.request for one in keyed],
         [one and one.answer.status for one in keyed],
         [one and one.answer.body for one in keyed],
-        [message.send_at for message in messages],
+        [draft.send_at for draft in drafts],
     )
     return {row["id"] for row in rows}
 

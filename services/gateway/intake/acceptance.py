@@ -63,9 +63,9 @@ class Acceptance:
 
     async def _enqueue(self, batch: Sequence[NewMessage], refused: Sequence[Exception | None]) -> None:
         accepted = [message for message, error in zip(batch, refused, strict=True) if error is None]
-        for (lane, kind), count in Counter((message.lane, message.kind) for message in accepted).items():
+        for (lane, kind), count in Counter((one.draft.lane, one.draft.kind) for one in accepted).items():
             _accepted.labels(lane.value, kind.value).inc(count)
-        committed = [message for message in accepted if message.send_at is None]
+        committed = [message for message in accepted if message.draft.send_at is None]
         try:
             await enqueue(self._queue, [Placement(_entry(message)) for message in committed])
         except Exception as error:
@@ -88,10 +88,10 @@ class Acceptance:
             log.warning("could not be marked as not enqueued", messages=len(committed), reason=type(error).__name__)
 
     async def accept_campaign(self, campaign: NewCampaign) -> None:
-        """Commits a campaign with all its messages. Raises OwnedMediaGone, KeyTaken, DatabaseUnavailable."""
-        await insert_campaign(self._database, campaign, self._chunk_size)
-        _accepted.labels(campaign.lane.value, campaign.kind.value).inc(len(campaign.phones))
-        task = asyncio.create_task(self._analyze(len(campaign.phones)))
+        """Commits a campaign with all its messages. Raises what ``insert_campaign`` does."""
+        count = await insert_campaign(self._database, campaign, self._chunk_size)
+        _accepted.labels(campaign.draft.lane.value, campaign.draft.kind.value).inc(count)
+        task = asyncio.create_task(self._analyze(count))
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
 
@@ -109,5 +109,5 @@ class Acceptance:
 
 
 def _entry(message: NewMessage) -> Entry:
-    chosen = message.chosen_endpoint or ""
-    return Entry(message.id, 1, message.lane, endpoint=chosen, chosen=bool(chosen))
+    chosen = message.draft.endpoint or ""
+    return Entry(message.id, 1, message.draft.lane, endpoint=chosen, chosen=bool(chosen))

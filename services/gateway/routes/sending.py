@@ -32,12 +32,12 @@ from services.gateway.intake.remote_media import check_remote_media
 from services.gateway.intake.replies import bound_to_original
 from services.gateway.intake.uploads import Upload, blocks_of
 from services.gateway.settings import GatewaySettings
-from shared.database.campaigns import NewCampaign, OwnedMediaGone
+from shared.database.campaigns import NewCampaign, OwnedMediaGone, Tally, in_one_portion
 from shared.database.idempotency import CallerKey, Keyed
 from shared.database.media import MediaStoreFull, NewMedia, delete_unowned, insert_media
-from shared.database.messages import NewMessage
+from shared.database.messages import Draft, NewMessage
 from shared.errors import DatabaseUnavailable
-from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Status, new_message_ids
+from shared.messages import CampaignStatus, Kind, Lane, Status, new_message_ids
 from shared.phone_key import phone_key
 from shared.runtime.envelope import ApiError, InvalidInput, success
 from shared.settings import seconds
@@ -210,25 +210,11 @@ async def _stored(app: web.Application, upload: Upload) -> AsyncIterator[UUID]:
 async def _accept_message(
     app: web.Application, kind: Kind, phone: str, wish: Wish, media: UUID | None, claim: _Claim | None
 ) -> web.Response:
-    settings = app[SETTINGS]
-    lane = wish.lane or Lane.TRANSACTIONAL
+    draft = _draft(app[SETTINGS], kind, wish, Lane.TRANSACTIONAL, media)
     identity = new_message_ids()[0]
     response = success("Message accepted", {"message_id": str(identity), "status": Status.QUEUED}, status=202)
     message = NewMessage(
-        id=identity,
-        lane=lane,
-        kind=kind,
-        phone=phone,
-        phone_key=phone_key(phone),
-        content=wish.content,
-        media=media,
-        chosen_endpoint=wish.endpoint,
-        on_unknown=wish.on_unknown or _on_unknown(settings, lane),
-        reference=wish.reference,
-        send_at=wish.send_at,
-        expires_at=wish.expires_at,
-        expires_after=_expires_after(settings, lane),
-        keyed=_keyed(claim, response),
+        id=identity, phone=phone, phone_key=phone_key(phone), draft=draft, keyed=_keyed(claim, response)
     )
     await app[ACCEPTANCE].accept(message)
     return response
@@ -243,8 +229,6 @@ async def _accept_campaign(
     media: UUID | None,
     claim: _Claim | None,
 ) -> web.Response:
-    settings = app[SETTINGS]
-    lane = wish.lane or Lane.BULK
     count = len(recipients.accepted)
     # Not a time-ordered id: the token is what gives access to a campaign in a URL.
     token = uuid4()
@@ -257,22 +241,13 @@ async def _accept_campaign(
         "total": count,
     }
     response = success(f"Campaign of {count} messages accepted", results, status=202)
+    tally = Tally(len(recipients.rejected), recipients.duplicates, _keyed(claim, response))
     campaign = NewCampaign(
         token=token,
-        kind=kind,
-        lane=lane,
-        content=wish.content,
-        media=media,
-        endpoint=wish.endpoint,
-        on_unknown=wish.on_unknown or _on_unknown(settings, lane),
-        reference=wish.reference,
-        phones=recipients.accepted,
-        rejected=len(recipients.rejected),
-        duplicates=recipients.duplicates,
-        send_at=wish.send_at,
-        expires_at=wish.expires_at,
-        expires_after=_expires_after(settings, lane),
-        keyed=_keyed(claim, response),
+        draft=_draft(app[SETTINGS], kind, wish, Lane.BULK, media),
+        recipients=in_one_portion(recipients.accepted),
+        tally=lambda _: tally,
+        key=None if claim is None else claim.key,
     )
     try:
         await app[ACCEPTANCE].accept_campaign(campaign)
@@ -286,10 +261,18 @@ def _keyed(claim: _Claim | None, response: web.Response) -> Keyed | None:
     return None if claim is None else keyed_answer(claim.key, claim.digest, response)
 
 
-def _on_unknown(settings: GatewaySettings, lane: Lane) -> OnUnknown:
-    return settings.on_unknown_bulk if lane is Lane.BULK else settings.on_unknown_transactional
-
-
-def _expires_after(settings: GatewaySettings, lane: Lane) -> float:
-    """Seconds."""
-    return seconds(settings.bulk_expires_after if lane is Lane.BULK else settings.transactional_expires_after)
+def _draft(settings: GatewaySettings, kind: Kind, wish: Wish, lane: Lane, media: UUID | None) -> Draft:
+    lane = wish.lane or lane
+    bulk = lane is Lane.BULK
+    return Draft(
+        kind=kind,
+        lane=lane,
+        content=wish.content,
+        on_unknown=wish.on_unknown or (settings.on_unknown_bulk if bulk else settings.on_unknown_transactional),
+        expires_after=seconds(settings.bulk_expires_after if bulk else settings.transactional_expires_after),
+        expires_at=wish.expires_at,
+        send_at=wish.send_at,
+        endpoint=wish.endpoint,
+        reference=wish.reference,
+        media=media,
+    )

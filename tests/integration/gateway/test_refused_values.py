@@ -11,7 +11,7 @@ import pytest
 
 from services.gateway.app_keys import ACCEPTANCE
 from shared.database.connection import Database
-from shared.database.messages import NewMessage
+from shared.database.messages import Draft, NewMessage
 from shared.messages import Kind, Lane, OnUnknown, new_message_ids
 from tests.integration.gateway.conftest import Client
 
@@ -29,20 +29,14 @@ async def refusing(store: Database) -> Database:
 
 def new_message(number: int) -> NewMessage:
     phone = f"1555010{number:04d}"
-    return NewMessage(
-        id=new_message_ids()[0],
-        lane=Lane.TRANSACTIONAL,
+    draft = Draft(
         kind=Kind.MESSAGE,
-        phone=f"{phone}@s.whatsapp.net",
-        phone_key=phone,
+        lane=Lane.TRANSACTIONAL,
         content={"message": REFUSED if number == PLACE else "hi"},
-        media=None,
-        chosen_endpoint=None,
         on_unknown=OnUnknown.RESEND,
-        reference=None,
-        expires_at=None,
         expires_after=60.0,
     )
+    return NewMessage(id=new_message_ids()[0], phone=f"{phone}@s.whatsapp.net", phone_key=phone, draft=draft)
 
 
 async def test_neighbours_in_the_same_batch_are_accepted(
