@@ -23,6 +23,7 @@ from services.gateway.app_keys import (
     NOTED_NUMBERS,
     QUEUE,
     REFUSED_WEBHOOKS,
+    RULES,
     SETTINGS,
     SHARD,
 )
@@ -30,6 +31,7 @@ from services.gateway.documentation.pages import documentation_routes
 from services.gateway.failure_reasons import FailureReasons
 from services.gateway.intake.acceptance import Acceptance
 from services.gateway.intake.bodies import BODY_SECONDS, refuse_compressed
+from services.gateway.intake.drafts import rules_of
 from services.gateway.intake.idempotency import Idempotency
 from services.gateway.intake.noted_numbers import NotedNumbers
 from services.gateway.refused_webhooks import RefusedWebhooks
@@ -39,7 +41,6 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.web import add_pages
 from shared.database.attempts import count_shard
 from shared.database.connection import Database
-from shared.endpoints.identity import endpoints_of
 from shared.endpoints.pacing import profile_of
 from shared.media.file_types import FileTypes
 from shared.media.leftovers import janitor
@@ -73,7 +74,8 @@ def build_app(settings: GatewaySettings) -> web.Application:
     )
     app[SETTINGS] = settings
     app[BODY_SECONDS] = seconds(settings.body_timeout)
-    app[ENDPOINTS] = endpoints_of(settings)
+    app[RULES] = rules_of(settings)
+    app[ENDPOINTS] = app[RULES].endpoints
     app[DEFAULT_PROFILE] = profile_of(settings)
     app[FILE_TYPES] = FileTypes(settings.file_types)
     app[ADDRESS_GUARD] = AddressGuard(settings.remote_media_allow)

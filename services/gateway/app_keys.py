@@ -6,6 +6,7 @@ from aiohttp import web
 
 from services.gateway.failure_reasons import FailureReasons
 from services.gateway.intake.acceptance import Acceptance
+from services.gateway.intake.drafts import Rules
 from services.gateway.intake.idempotency import Idempotency
 from services.gateway.intake.noted_numbers import NotedNumbers
 from services.gateway.refused_webhooks import RefusedWebhooks
@@ -20,6 +21,7 @@ from shared.remote_media import AddressGuard
 SETTINGS = web.AppKey("settings", GatewaySettings)
 DATABASE = web.AppKey("database", Database)
 QUEUE = web.AppKey("queue", QueueConnection)
+RULES = web.AppKey("rules", Rules)
 ENDPOINTS = web.AppKey("endpoints", dict[str, Endpoint])
 DEFAULT_PROFILE = web.AppKey("default_profile", RateProfile)
 FILE_TYPES = web.AppKey("file_types", FileTypes)

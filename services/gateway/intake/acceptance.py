@@ -87,13 +87,14 @@ class Acceptance:
             # The scheduler also finds them by their age.
             log.warning("could not be marked as not enqueued", messages=len(committed), reason=type(error).__name__)
 
-    async def accept_campaign(self, campaign: NewCampaign) -> None:
-        """Commits a campaign with all its messages. Raises what ``insert_campaign`` does."""
+    async def accept_campaign(self, campaign: NewCampaign) -> int:
+        """Commits a campaign with all its messages; how many. Raises what ``insert_campaign`` does."""
         count = await insert_campaign(self._database, campaign, self._chunk_size)
         _accepted.labels(campaign.draft.lane.value, campaign.draft.kind.value).inc(count)
         task = asyncio.create_task(self._analyze(count))
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
+        return count
 
     async def _analyze(self, inserted: int) -> None:
         try:

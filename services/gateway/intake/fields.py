@@ -7,7 +7,7 @@ that is null, or left empty in a form, counts as not given; texts may be empty.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -25,15 +25,13 @@ _NUMBERS = frozenset({"duration"})
 _LISTS = frozenset({"mentions", "phone"})
 _TEXTS = frozenset({"message", "caption"})
 _ERRORS_SHOWN = 100
-_LATEST_SEND = timedelta(days=366)
-_JUST_NOW = timedelta(seconds=60)
-"""A send for a moment this long ago is one for now: the request was on its way, or its clock is slow."""
 _TRUE = frozenset({"true", "1", "on"})
 _FALSE = frozenset({"false", "0", "off"})
 
 
 class Wish(Struct, frozen=True):
-    """``content`` goes to the sender as it is; the rest is for us. None: the default is to be taken."""
+    """``content`` goes to the sender as it is; the rest is for us, the times as they were written. None: the default is to be
+    taken."""
 
     content: dict[str, Any]
     reference: str | None = None
@@ -168,7 +166,8 @@ def read_wish(
     is wrong."""
     _check_media(kind, values, uploaded)
     known = checked(FIELDS_OF[kind], values)
-    send_at, expires_at = _times(known.send_at, known.expires_at)
+    send_at = _moment("send_at", known.send_at) if known.send_at else None
+    expires_at = _moment("expires_at", known.expires_at) if known.expires_at else None
     # Out of the model as they are, since none holds another model.
     wanted = known.model_fields_set - OPTIONS
     if uploaded or not getattr(known, "filename", None):
@@ -221,23 +220,6 @@ def _chosen(given: str, endpoints: Iterable[Endpoint]) -> str:
     if len(found) > 1:
         raise InvalidInput(("endpoint", several(found)))
     return found.pop()
-
-
-def _times(send_at: str | None, expires_at: str | None) -> tuple[datetime | None, datetime | None]:
-    now = datetime.now(UTC)
-    sent = _moment("send_at", send_at) if send_at else None
-    expired = _moment("expires_at", expires_at) if expires_at else None
-    if expired is not None and expired <= now:
-        raise InvalidInput(("expires_at", "it is in the past"))
-    if sent is not None and sent <= now:
-        if sent < now - _JUST_NOW:
-            raise InvalidInput(("send_at", f"it is more than {_JUST_NOW.seconds} seconds in the past"))
-        sent = None
-    if sent is not None and sent > now + _LATEST_SEND:
-        raise InvalidInput(("send_at", f"it is more than {_LATEST_SEND.days} days ahead"))
-    if sent is not None and expired is not None and expired <= sent:
-        raise InvalidInput(("expires_at", "it must be after send_at"))
-    return sent, expired
 
 
 def _moment(field: str, text: str) -> datetime:

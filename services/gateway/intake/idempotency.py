@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -51,6 +52,21 @@ def key_of(request: web.Request) -> CallerKey | None:
     return CallerKey(caller_of(request), given[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The key of a request, and the digest of what it asks for."""
+
+    key: CallerKey
+    digest: bytes
+
+    def kept(self, response: web.Response) -> Keyed:
+        """What is kept when the work for this answer is committed."""
+        body = response.body
+        if not isinstance(body, bytes):
+            raise TypeError("only an answer with its whole body can be kept")
+        return Keyed(self.key, KeptAnswer(self.digest, response.status, body))
+
+
 def digest_of(kind: Kind, recipients: Recipients, values: dict[str, Any], upload: Upload | None) -> bytes:
     """SHA-256 of what is asked for. Fields that are null count as not given, a number is the same in every spelling."""
     asked = {
@@ -62,14 +78,6 @@ def digest_of(kind: Kind, recipients: Recipients, values: dict[str, Any], upload
         "upload": upload and [upload.filename, upload.content_type, upload.sha256.hex()],
     }
     return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
-
-
-def keyed_answer(key: CallerKey, digest: bytes, response: web.Response) -> Keyed:
-    """What is kept when the work for this answer is committed."""
-    body = response.body
-    if not isinstance(body, bytes):
-        raise TypeError("only an answer with its whole body can be kept")
-    return Keyed(key, KeptAnswer(digest, response.status, body))
 
 
 class _Line:

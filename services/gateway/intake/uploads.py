@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import structlog
 from aiohttp import BodyPartReader
 
+from shared.database.connection import Database
+from shared.database.media import MediaStoreFull, NewMedia, delete_unowned, insert_media
+from shared.errors import DatabaseUnavailable
 from shared.media.content_facts import ContentFacts, ReceivedFile
 from shared.media.file_names import NameRefused, given_filename
 from shared.media.file_types import FileTypes
@@ -21,6 +26,7 @@ from shared.media.judging import MediaRefused, judge
 from shared.messages import Kind
 from shared.runtime.envelope import ApiError, InvalidInput
 
+log = structlog.get_logger()
 _READ_SIZE = 64 * 1024
 _WRITE_SIZE = 256 * 1024  # bytes of a block in Postgres, and gathered for one hop to a thread
 
@@ -126,3 +132,30 @@ async def blocks_of(path: Path) -> AsyncIterator[bytes]:
             yield block
     finally:
         file.close()
+
+
+@asynccontextmanager
+async def stored(database: Database, upload: Upload | None, most: int) -> AsyncIterator[UUID | None]:
+    """The id of the upload in Postgres, whose media have ``most`` bytes together; it is deleted there again when its
+    request is not accepted. Raises ApiError 507, DatabaseUnavailable."""
+    if upload is None:
+        yield None
+        return
+    media = NewMedia(uuid4(), upload.filename, upload.content_type, upload.size, upload.sha256)
+    try:
+        await insert_media(database, media, blocks_of(upload.path), most)
+    except MediaStoreFull:
+        raise ApiError(
+            507,
+            "INSUFFICIENT_STORAGE",
+            "no space is left for media until campaigns with media have ended",
+            [(upload.field, "no space is left for media")],
+        ) from None
+    try:
+        yield media.id
+    except BaseException:
+        try:
+            await delete_unowned(database, media.id)
+        except DatabaseUnavailable:
+            log.info("an upload without an owner stays until the next clearing")
+        raise

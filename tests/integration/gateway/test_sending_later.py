@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from services.gateway import shapes
-from services.gateway.intake import fields
+from services.gateway.intake import drafts
 from services.scheduler.campaigns.starting import Starting
 from shared.database.connection import Database
 from shared.database.due import claim_unqueued
@@ -143,7 +143,7 @@ async def test_replayed_when_its_time_is_over(
 ) -> None:
     """A client that repeats a request for later gets its answer also after the time that it names."""
     # A moment ago would be now for a minute.
-    monkeypatch.setattr(fields, "_JUST_NOW", timedelta(0))
+    monkeypatch.setattr(drafts, "_JUST_NOW", timedelta(0))
     client = await start_gateway()
     body = TEXT | {"send_at": written(seconds=0.4)}
     first = await client.post("/api/send/message", json=body, headers={"Idempotency-Key": "k"})
