@@ -16,6 +16,7 @@ from bench import (
     gateway,
     growth,
     idle,
+    long_list,
     overtaking,
     pacing,
     recovery,
@@ -30,6 +31,7 @@ MEASUREMENTS: dict[str, Callable[[int], Awaitable[list[Row]]]] = {
     "dispatcher": dispatcher.measure,
     "gateway": gateway.measure,
     "campaign": campaign.measure,
+    "long_list": long_list.measure,
     "overtaking": overtaking.measure,
     "upload": upload.measure,
     "scale_out": scale_out.measure,
@@ -41,7 +43,9 @@ MEASUREMENTS: dict[str, Callable[[int], Awaitable[list[Row]]]] = {
     "pacing": pacing.measure,
 }
 DEFAULT = tuple(
-    name for name in MEASUREMENTS if name not in {"growth", "peers", "rolling_restart", "recovery", "pacing"}
+    name
+    for name in MEASUREMENTS
+    if name not in {"long_list", "growth", "peers", "rolling_restart", "recovery", "pacing"}
 )
 """Without the one that fills a database with ten million rows first, and those whose rounds last a minute and more."""
 
