@@ -63,7 +63,7 @@ from shared.endpoints.gowa import new_session
 from shared.endpoints.identity import endpoint_id, endpoints_of
 from shared.errors import DatabaseUnavailable
 from shared.messages import Entry, Kind, Lane, OnUnknown, Receipt, Status, Verdict, new_message_ids
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.taking import Settlement, Taking

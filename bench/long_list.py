@@ -25,7 +25,7 @@ from shared.database.campaigns import NewCampaign, Tally, insert_campaign
 from shared.database.connection import Database
 from shared.database.messages import Draft
 from shared.messages import Kind, Lane, OnUnknown
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 
 RECIPIENTS = 1_000_000
 _PORTION = 1_000

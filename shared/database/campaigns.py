@@ -19,7 +19,7 @@ from shared.database.idempotency import CallerKey, Keyed, keep_answer, reserve_k
 from shared.database.messages import Draft, Row
 from shared.errors import PacelineError
 from shared.messages import CampaignStatus, Lane, new_message_ids
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 
 if TYPE_CHECKING:
     from shared.database.connection import Connection

@@ -30,7 +30,7 @@ def make_next_version(target: Path) -> Path:
     for script in (target / "shared/queue/lua").glob("*.lua"):
         _change(script, rf"^-- {script.stem}, version \d+:", f"-- {script.stem}, version 999:")
     _change(target / "shared/queue/lua/take.lua", r"fields\[index \+ 1\] == '1'", "tonumber(fields[index + 1]) <= 999")
-    messages = target / "shared/messages.py"
+    messages = target / "shared/messages/entry.py"
     _change(messages, r'ENTRY_VERSION = "1"', 'ENTRY_VERSION = "999"')
     _change(messages, r'if fields\["v"\] != ENTRY_VERSION:', 'if int(fields["v"]) > int(ENTRY_VERSION):')
     _change(messages, r'fields = \{"v": ENTRY_VERSION, ', 'fields = {"v": ENTRY_VERSION, "of_next_version": "1", ')

@@ -25,7 +25,7 @@ from services.gateway.intake.uploads import Upload
 from shared.database.connection import Database
 from shared.database.idempotency import CallerKey, KeptAnswer, Keyed, KeyTaken, find_answers
 from shared.messages import Kind
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 from shared.runtime.access import caller_of
 from shared.runtime.batching import Batcher
 from shared.runtime.envelope import ApiError, InvalidInput

@@ -25,7 +25,7 @@ from services.gateway.intake.numbering_plans import (
 )
 from services.gateway.intake.phone_spelling import NotOneNumber, read_spelling, without_marks
 from services.gateway.intake.text import clean
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 
 PERSON = "@s.whatsapp.net"
 EVERYONE = "@everyone"

@@ -24,7 +24,7 @@ from services.gateway.intake.optout_words import Wish, wish_of
 from shared.database.conversations import Person, hear, keep_unresolved, note_number
 from shared.database.optouts import opt_in_by_message, opt_out_by_message, recipient_of
 from shared.database.receipts import record_receipts
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 from shared.runtime.envelope import ApiError, InvalidInput, read_json, success
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from services.gateway.routes.parameters import limit_of, not_found, refuse_unkno
 from services.gateway.shapes import OptOutRequest
 from shared.database.conversations import Person, note_number
 from shared.database.optouts import OptOut, Scope, opt_in, opt_out, opt_out_of, opt_outs_after, unresolved_optouts
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 from shared.runtime.envelope import InvalidInput, success
 
 log = structlog.get_logger()

@@ -38,7 +38,7 @@ from shared.database.campaigns import NewCampaign, OwnedMediaGone, Tally, in_one
 from shared.database.idempotency import CallerKey
 from shared.database.messages import Draft, NewMessage
 from shared.messages import CampaignStatus, Kind, Lane, Status, new_message_ids
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 from shared.runtime.envelope import ApiError, success
 from shared.settings import seconds
 

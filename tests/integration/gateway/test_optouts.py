@@ -13,7 +13,7 @@ from services.gateway.app_keys import DATABASE
 from shared.database.attempts import peek
 from shared.database.connection import Database
 from shared.messages import Refusal
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 from tests.integration.accepting import accept_message
 from tests.integration.database.beginning import begin, sent, write
 from tests.integration.gateway.conftest import Client, StartGateway, refused_fields, results

@@ -81,7 +81,7 @@ class TestIds:
     def test_a_clock_that_goes_back_does_not_take_the_ids_with_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         make = MessageIds().make
         first = make()[0]
-        monkeypatch.setattr("shared.messages.time.time", lambda: 1.0)
+        monkeypatch.setattr("shared.messages.ids.time.time", lambda: 1.0)
         assert make()[0] > first
 
     def test_threads_share_no_id(self) -> None:

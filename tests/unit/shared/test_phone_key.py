@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from services.gateway.intake.numbering_plans import FEWEST_DIGITS, MOST_DIGITS, is_plainly_international
 from services.gateway.intake.phones import PERSON, PhoneRefused, normal_phone
-from shared.phone_key import phone_key
+from shared.messages.phone_key import phone_key
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 PEOPLE_HAVE = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE)

@@ -1,0 +1,66 @@
+"""A message's line in a stream, and how it is written there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from shared.messages.states import Lane
+
+ENTRY_VERSION = "1"
+ALONE_AFTER = 2
+"""Deaths of dispatchers with a message in hand after which it is handled alone. One death accuses nobody: where a node fails,
+hundreds are in hand, and one by one they would hold up everything for minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message's line in a stream: which message, and the attempt number it is for.
+
+    ``excluded`` names the endpoints that this round has already tried; ``crashes`` counts the dispatchers that died with
+    it in hand. The content stays in Postgres, so an entry is small and never out of date.
+    """
+
+    message: UUID
+    attempt: int
+    lane: Lane
+    endpoint: str = ""
+    """Id of the endpoint to which the entry is bound, empty for none."""
+    chosen: bool = False
+    """Bound because the caller named the endpoint, so it waits for it; otherwise it may be moved."""
+    crashes: int = 0
+    excluded: tuple[str, ...] = field(default=())
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must be the only one in hand, since it may be what kills."""
+        return self.crashes >= ALONE_AFTER
+
+    def fields(self) -> dict[str, str]:
+        """The entry as stream fields, the shortest that says it; ``lane`` is the stream's own."""
+        fields = {"v": ENTRY_VERSION, "m": self.message.hex, "n": str(self.attempt)}
+        if self.endpoint:
+            fields["e"] = self.endpoint
+        if self.chosen:
+            fields["chosen"] = "1"
+        if self.crashes:
+            fields["c"] = str(self.crashes)
+        if self.excluded:
+            fields["x"] = ",".join(self.excluded)
+        return fields
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, str], lane: Lane) -> Entry:
+        """Raises KeyError or ValueError where the fields are not an entry of version 1."""
+        if fields["v"] != ENTRY_VERSION:
+            raise ValueError(f"entry version {fields['v']} is not {ENTRY_VERSION}")
+        excluded = fields.get("x", "")
+        return cls(
+            message=UUID(hex=fields["m"]),
+            attempt=int(fields["n"]),
+            lane=lane,
+            endpoint=fields.get("e", ""),
+            chosen=fields.get("chosen") == "1",
+            crashes=int(fields.get("c", "0")),
+            excluded=tuple(excluded.split(",")) if excluded else (),
+        )
