@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from services.dispatcher.settings import DispatcherSettings
-from services.gateway.settings import GatewaySettings
+from services.gateway.settings import GatewaySettings, UploadSettings
 from services.monitor.settings import MonitorSettings
 from services.scheduler.settings import SchedulerSettings
 from shared import settings as shared_settings
@@ -42,6 +42,7 @@ GROUPS: list[tuple[str, type[Settings]]] = [
     ("Unknown outcomes", shared_settings.UnknownSettings),
     ("Files and remote media", shared_settings.FileSettings),
     ("Files and remote media", shared_settings.FileTypeSettings),
+    ("Files and remote media", UploadSettings),
     ("Files and remote media", shared_settings.RemoteMediaSettings),
     ("Logs", shared_settings.LogSettings),
 ]

@@ -87,7 +87,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     guard = AddressGuard(settings.remote_media_allow)
     fetching = await stack.enter_async_context(new_fetching_session(guard))
 
-    lease = HOLD_LIMIT + START_LIMIT + seconds(settings.whatsapp_media_timeout) + LEASE_MARGIN
+    lease = HOLD_LIMIT + START_LIMIT + settings.longest_request_seconds() + LEASE_MARGIN
     taking = Taking(queue, name, endpoints, round(lease * 1000), settings, settings.endpoint_concurrency)
     breakers = Breakers(endpoints)
     rate = CurrentRate(queue, profile_of(settings))

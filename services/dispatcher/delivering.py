@@ -19,7 +19,7 @@ from services.dispatcher.rate import CurrentRate
 from services.dispatcher.replies import NotYet, answered_message, resolved
 from services.dispatcher.retry_policy import Next, RetryRules, backoff, next_after
 from services.dispatcher.routing import LOOK_AGAIN, Elsewhere, Later, fit
-from services.dispatcher.sending.client import SenderClient, request_seconds
+from services.dispatcher.sending.client import SenderClient
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
 from services.dispatcher.sending.media_files import MediaFiles
 from services.dispatcher.sending.payloads import Upload, request_for
@@ -252,7 +252,7 @@ class Delivery:
             token=assignment.token,
             endpoint=assignment.endpoint,
             slot=assignment.slot_number,
-            seconds=round(START_LIMIT + request_seconds(self._settings, message.kind) + DEADLINE_MARGIN),
+            seconds=round(START_LIMIT + self._settings.request_seconds(message.kind) + DEADLINE_MARGIN),
             gap=self._rate.of(assignment.endpoint).recipient_gap / 1000 if assignment.lane is Lane.BULK else 0.0,
         )
         outcome = await self._gate.begin(assignment.epoch, request, deadline.begun_at)

@@ -16,7 +16,8 @@ from services.gateway.intake.account_choice import DEVICE_HEADER, DEVICE_QUERY
 from services.gateway.intake.idempotency import HEADER, MAX_KEY
 from services.gateway.routes import campaigns, endpoints, gowa_webhook, messages, optouts, rate_profile, stopping
 from services.gateway.routes.sending import send
-from shared.messages import Kind, Status
+from services.gateway.send_requests import plain_body, upload_body
+from shared.messages import KINDS, Kind, Status
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -78,16 +79,17 @@ _DEVICES = (
 _ACCEPTED: tuple[type[shapes.Answer], ...] = (shapes.AcceptedMessage, shapes.AcceptedCampaign)
 
 
-def _send(kind: Kind, summary: str, plain: type[shapes.Request], uploaded: type[shapes.Request]) -> ApiRoute:
+def _send(kind: Kind) -> ApiRoute:
+    plain, traits = plain_body(kind), KINDS[kind]
     return ApiRoute(
         "POST",
         f"/api/send/{kind.value}",
-        summary,
+        f"Send {traits.noun} to one or many",
         "Sending",
         send(kind),
         {202: _ACCEPTED},
-        errors=(400, 403, 404, 409, 413, 415, 422, *(() if kind is Kind.MESSAGE else (507,))),
-        bodies={JSON: plain, MULTIPART: uploaded, FORM: plain},
+        errors=(400, 403, 404, 409, 413, 415, 422, *((507,) if traits.file else ())),
+        bodies={JSON: plain, MULTIPART: upload_body(kind) if traits.file else plain, FORM: plain},
         parameters=(_KEY, *_DEVICES),
     )
 
@@ -118,9 +120,7 @@ def _steer(method: str, name: str, summary: str, handler: Handler, body: type[sh
 
 
 ROUTES = (
-    _send(Kind.MESSAGE, "Send a text to one or many", shapes.SendMessage, shapes.SendMessage),
-    _send(Kind.IMAGE, "Send an image to one or many", shapes.SendImage, shapes.UploadImage),
-    _send(Kind.FILE, "Send a file to one or many", shapes.SendFile, shapes.UploadFile),
+    *(_send(kind) for kind in KINDS),
     ApiRoute(
         "GET",
         "/api/messages",

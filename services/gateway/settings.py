@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import phonenumbers
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, create_model, field_validator, model_validator
 
 from services.gateway.intake.optout_words import plain
+from shared.messages import KINDS, Kind
 from shared.runtime.service import ServiceSettings
 from shared.settings import (
     CommaList,
@@ -20,8 +22,27 @@ from shared.settings import (
     PacingSettings,
     RedisSettings,
     RemoteMediaSettings,
+    Settings,
     UnknownSettings,
 )
+
+
+def _upload_sizes() -> dict[str, Any]:
+    """MAX_<KIND>_SIZE for each kind of message with a file."""
+    sizes: dict[str, Any] = {}
+    for kind, traits in KINDS.items():
+        if (file := traits.file) is not None:
+            sentence = f"Bytes of an uploaded {kind.value}, at most"
+            if file.refuses_larger:
+                sentence += f"; the sender takes {file.most_bytes:,}"
+            sizes[file.size_setting] = (int, Field(file.most_bytes, ge=1, description=sentence))
+    return sizes
+
+
+if TYPE_CHECKING:
+    UploadSettings = Settings
+else:
+    UploadSettings = create_model("UploadSettings", __base__=Settings, **_upload_sizes())
 
 
 class GatewaySettings(
@@ -35,6 +56,7 @@ class GatewaySettings(
     FileSettings,
     FileTypeSettings,
     RemoteMediaSettings,
+    UploadSettings,
 ):
     api_port: int = Field(8080, ge=1, le=65535, description="Port of the gateway")
     enable_cors: bool = Field(True, description="Answer browsers on pages of the origins in CORS_ORIGINS")
@@ -52,10 +74,6 @@ class GatewaySettings(
     )
     body_timeout: Duration = Field(
         timedelta(minutes=5), description="A request's body, its upload included, has to arrive within this"
-    )
-    max_image_size: int = Field(20_000_000, ge=1, description="Bytes of an uploaded image, at most")
-    max_file_size: int = Field(
-        50_000_000, ge=1, description="Bytes of an uploaded file, at most; the sender takes 50,000,000"
     )
     media_max_total: int = Field(
         5 * 1024**3,
@@ -78,6 +96,11 @@ class GatewaySettings(
         default=[],
         description="Further words with which a person ends campaigns, beside STOP and its like in many languages",
     )
+
+    def upload_limit(self, kind: Kind) -> int:
+        """Bytes of a file that is uploaded with such a message, at most; 0 where it has none."""
+        file = KINDS[kind].file
+        return int(getattr(self, file.size_setting)) if file else 0
 
     @field_validator("whatsapp_webhook_secret")
     @classmethod

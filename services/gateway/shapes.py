@@ -1,8 +1,5 @@
-"""The shapes of requests and answers, for checking what comes in and for the OpenAPI document.
-
-The sender's own fields have the sender's names and types; one that a caller leaves out stays out, so the sender's default
-holds.
-"""
+"""The shapes of requests and answers, for checking what comes in and for the OpenAPI document. What requests to send hold is
+in ``send_requests``."""
 
 from __future__ import annotations
 
@@ -11,143 +8,21 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.gateway.intake.text import clean
-from shared.media.file_names import given_filename
 from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Receipt, Status, Verdict
 
-MAX_TEXT = 65_536
-DURATIONS = (0, 86_400, 604_800, 7_776_000)
 
-
-def _known_duration(value: int | None) -> int | None:
-    if value is not None and value not in DURATIONS:
-        raise ValueError(f"one of {', '.join(map(str, DURATIONS))} (seconds) is wanted")
-    return value
-
-
-def _not_blank(value: str) -> str:
+def not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("it is empty")
     return value
 
 
-def _filename(value: str | None) -> str | None:
-    return given_filename(value) if value is not None and value.strip() else None
-
-
 Text = Annotated[str, AfterValidator(clean)]
 ShortText = Annotated[str, Field(max_length=200), AfterValidator(clean)]
-LongText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(clean)]
 
 
 class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class SendFields(Request):
-    """What every request to send may have beside its recipients."""
-
-    reply_message_id: ShortText | None = Field(
-        None,
-        description="The message that this one answers: its WhatsApp id, or a message_id of ours. It goes through the account "
-        "that has that message",
-    )
-    is_forwarded: bool | None = Field(None, description="Show it as forwarded")
-    duration: Annotated[int | None, AfterValidator(_known_duration)] = Field(
-        None,
-        description="Disappearing timer in seconds: 0, 86400, 604800 or 7776000",
-        json_schema_extra={"enum": [*DURATIONS, None]},
-    )
-    reference: ShortText | None = Field(None, description="A text of yours, given back in every answer")
-    endpoint: ShortText | None = Field(
-        None,
-        description="Send through this account only: its id, its label, its base URL or its device id at the sender",
-    )
-    on_unknown: Literal["hold", "resend"] | None = Field(
-        None,
-        description="When it cannot be known whether it was sent: hold (ends as unknown) or resend (may double)",
-    )
-    send_at: ShortText | None = Field(
-        None,
-        description="It does not begin before this moment, at most 366 days ahead (RFC 3339)",
-        json_schema_extra={"format": "date-time"},
-    )
-    expires_at: ShortText | None = Field(
-        None,
-        description="It does not begin after this moment (RFC 3339)",
-        json_schema_extra={"format": "date-time"},
-    )
-    lane: Literal["transactional", "bulk"] | None = Field(
-        None, description="transactional (default for one recipient) goes ahead of bulk (default for several)"
-    )
-
-
-class MessageFields(SendFields):
-    message: Annotated[LongText, AfterValidator(_not_blank)] = Field(description="The text")
-    mentions: Annotated[list[ShortText], Field(max_length=1024)] | None = Field(
-        None, description="Numbers to be mentioned, in any spelling that `phone` takes, or @everyone in a group"
-    )
-
-
-class ImageFields(SendFields):
-    caption: LongText | None = None
-    image_url: Text | None = Field(None, description="http(s) address of the image, in place of an upload")
-    view_once: bool | None = None
-    compress: bool | None = Field(None, description="The sender compresses images unless told not to")
-    hd: bool | None = None
-
-
-class FileFields(SendFields):
-    caption: LongText | None = None
-    file_url: Text | None = Field(None, description="http(s) address of the file, in place of an upload")
-    filename: Annotated[str | None, Field(max_length=1000), AfterValidator(_filename)] = Field(
-        None,
-        description="Name that the recipient sees, in place of the upload's or the address' own; without an extension it "
-        "gets that of the file",
-        examples=["Offer 2026.pdf"],
-    )
-
-
-class _Phones(Request):
-    phone: str | list[str] = Field(
-        description="One phone, several separated by commas, or a list. International digits, `+` or `00` in front "
-        "allowed; or a group's id (@g.us)",
-        examples=["15550100001", ["15550100001", "15550100002"]],
-    )
-
-
-class SendMessage(MessageFields, _Phones):
-    """A text."""
-
-
-class SendImage(ImageFields, _Phones):
-    """An image by its address."""
-
-
-class SendFile(FileFields, _Phones):
-    """A file by its address."""
-
-
-class UploadImage(ImageFields, _Phones):
-    """An image uploaded (or by its address)."""
-
-    image: bytes | None = Field(None, description="JPEG or PNG", json_schema_extra={"format": "binary"})
-
-
-class UploadFile(FileFields, _Phones):
-    """A file uploaded (or by its address)."""
-
-    file: bytes | None = Field(
-        None, description="A document, picture, sound or film", json_schema_extra={"format": "binary"}
-    )
-
-
-FIELDS_OF: dict[Kind, type[SendFields]] = {
-    Kind.MESSAGE: MessageFields,
-    Kind.IMAGE: ImageFields,
-    Kind.FILE: FileFields,
-}
-OPTIONS = frozenset({"reference", "endpoint", "on_unknown", "send_at", "expires_at", "lane"})
-"""The fields that are ours; the others are handed to the sender as they came."""
 
 
 class RetryRequest(Request):
@@ -170,16 +45,16 @@ class ResolveCampaignRequest(ResolveRequest):
 
 
 class StopRequest(Request):
-    reason: Annotated[ShortText, AfterValidator(_not_blank)] = Field(description="Why, for whoever looks at it later")
+    reason: Annotated[ShortText, AfterValidator(not_blank)] = Field(description="Why, for whoever looks at it later")
     lane: Literal["transactional", "bulk"] | None = Field(None, description="Only this lane")
 
 
 class SuspendRequest(Request):
-    reason: Annotated[ShortText, AfterValidator(_not_blank)] = Field(description="Why, for whoever looks at it later")
+    reason: Annotated[ShortText, AfterValidator(not_blank)] = Field(description="Why, for whoever looks at it later")
 
 
 class ReleaseRequest(Request):
-    reason: Annotated[ShortText, AfterValidator(_not_blank)] = Field(description="Why, for whoever looks at it later")
+    reason: Annotated[ShortText, AfterValidator(not_blank)] = Field(description="Why, for whoever looks at it later")
 
 
 class StartRequest(Request):

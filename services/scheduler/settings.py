@@ -74,7 +74,7 @@ class SchedulerSettings(
             raise ValueError("DISPATCHER_DEAD_AFTER: 10s is the least, since a dispatcher speaks every 5s")
         if self.inbound_retention < timedelta(days=1):
             raise ValueError("INBOUND_RETENTION: at least 24h is wanted")
-        least = max(self.whatsapp_text_timeout, self.whatsapp_media_timeout) + _HAND_SLACK
+        least = timedelta(seconds=self.longest_request_seconds()) + _HAND_SLACK
         if self.stuck_message_timeout < least:
             raise ValueError(
                 f"STUCK_MESSAGE_TIMEOUT: at least {round(least.total_seconds())}s is wanted, the longest time that a "

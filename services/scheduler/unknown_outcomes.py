@@ -148,6 +148,8 @@ class UnknownOutcomes:
             raise _NoProof("the account could not be reached") from error
         until = sent_until(outcome.finished_at, outcome.claimed_at - timedelta(seconds=answering))
         contents = stored_contents(outcome.kind, outcome.content, outcome.filename, outcome.sent_names)
+        if contents is None:
+            raise _NoProof(f"how the chat storage shows this {outcome.kind.value} is not known")
         known = await known_ids(self._database, [line.id for line in sent.lines])
         found = candidates(sent.lines, contents, outcome.started_at, until, known)
         if found:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.database.connection import Database, load_statements
-from shared.messages import Kind, Status
+from shared.messages import KINDS, Kind, Status
 
 _SQL = load_statements("unanswered")
 
@@ -44,6 +44,7 @@ class UnknownOutcome:
 
 
 _KINDS = {kind.value: kind for kind in Kind}
+_URL_FIELDS = {kind.value: traits.file.url for kind, traits in KINDS.items() if traits.file}
 
 
 async def claim_checks(database: Database, limit: int, again_seconds: float) -> list[UnknownOutcome]:
@@ -65,7 +66,7 @@ async def claim_checks(database: Database, limit: int, again_seconds: float) -> 
             claimed_at=row["claimed_at"],
             checked_for=row["checked_for"],
         )
-        for row in await database.fetch(_SQL["claim_checks"], limit, again_seconds)
+        for row in await database.fetch(_SQL["claim_checks"], limit, again_seconds, _URL_FIELDS)
     ]
 
 

@@ -13,8 +13,8 @@ from urllib.parse import unquote, unquote_to_bytes
 
 MOST_UNITS = 255
 """Of UTF-16: what Windows and macOS let a name have, in every script. The sender only shows the name of a document."""
-IMAGE_BYTES = 200
-"""Of UTF-8 in the name of an image, which nobody sees: the sender saves it under ``thumbnails-`` and its name, and file
+UNSEEN_BYTES = 200
+"""Of UTF-8 in a name that nobody sees, as that of an image: the sender saves it under ``thumbnails-`` and its name, and file
 systems take 255 bytes."""
 
 _DANGEROUS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -91,10 +91,10 @@ def split_extension(name: str) -> tuple[str, str]:
     return (stem, extension) if dot and stem else (name, "")
 
 
-def image_filename(stem: str, extension: str) -> str:
-    """The name under which an image goes to the sender."""
-    stem = stem.encode()[: IMAGE_BYTES - len(extension) - 1].decode(errors="ignore")
-    return f"{stem or 'image'}.{extension}"
+def unseen_filename(stem: str, extension: str) -> str:
+    """The name under which a file goes to the sender whose name nobody sees."""
+    stem = stem.encode()[: UNSEEN_BYTES - len(extension) - 1].decode(errors="ignore")
+    return f"{stem}.{extension}"
 
 
 def header_parameters(header: str) -> dict[str, str]:

@@ -111,8 +111,6 @@ _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN = "application/vnd.oasis.opendocument."
 _JPEG = MediaType("image/jpeg", ("jpeg",))
 _HTML = {name: MediaType("text/html", ("html",)) for name in ("html", "htm")}
-IMAGES = {"jpeg": (("jpg", "jpeg"), "image/jpeg"), "png": (("png",), "image/png")}
-"""What the sender takes as an uploaded image: family -> extensions that it knows, the usual first, and content type."""
 
 _TABLE = {
     "pdf": MediaType("application/pdf", ("pdf",)),
@@ -289,6 +287,12 @@ def _inside(facts: ContentFacts) -> str:
     return ""
 
 
+def family_of(facts: ContentFacts) -> str:
+    """'': of none that is known."""
+    return next((name for name, family in FAMILIES.items() if family.fits(facts)), "")
+
+
 def what_it_is(facts: ContentFacts) -> str:
     """In words, such as "an HTML page"."""
-    return next((family.words for family in FAMILIES.values() if family.fits(facts)), "of no known type")
+    family = family_of(facts)
+    return FAMILIES[family].words if family else "of no known type"

@@ -1,7 +1,7 @@
 """Whether a file may be sent, and under which name and content type: one judgement for what is uploaded and what is fetched.
 
-An image is known by its bytes alone, since nobody sees its name. A document's extension says what it is, and its bytes must
-agree; one without an extension gets that of its bytes.
+A file of a kind that has formats, such as an image, is known by its bytes alone, since nobody sees its name. A document's
+extension says what it is, and its bytes must agree; one without an extension gets that of its bytes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from shared.media.content_facts import ContentFacts
-from shared.media.file_names import image_filename, split_extension
-from shared.media.file_types import FAMILIES, IMAGES, OCTETS, PAGES, PROGRAMS, FileTypes, what_it_is
-from shared.messages import Kind
+from shared.media.file_names import split_extension, unseen_filename
+from shared.media.file_types import FAMILIES, OCTETS, PAGES, PROGRAMS, FileTypes, what_it_is
+from shared.messages.kinds import FileOfKind, Format, Kind, file_of
 
 
 class MediaRefused(ValueError):
@@ -34,8 +34,8 @@ def judge(
     declared = declared.partition(";")[0].strip().lower()
     if not facts.size:
         raise MediaRefused("it is empty")
-    if kind is Kind.IMAGE:
-        return _image(filename, facts, types)
+    if file_of(kind).formats:
+        return _of_a_format(file_of(kind), filename, facts, types)
     # Servers call much text/html that is none, XML that a script gives out above all.
     if (
         declared == "text/html"
@@ -47,22 +47,22 @@ def judge(
     return _document(filename, facts, declared, types, found)
 
 
-def image_family(facts: ContentFacts) -> str:
-    """What the sender takes as an upload, or '' for anything else."""
-    return next((name for name in IMAGES if FAMILIES[name].fits(facts)), "")
+def format_of(file: FileOfKind, facts: ContentFacts) -> Format | None:
+    """As what the sender takes it as an upload; None: as nothing."""
+    return next((form for family, form in file.formats.items() if FAMILIES[family].fits(facts)), None)
 
 
-def _image(filename: str, facts: ContentFacts, types: FileTypes) -> JudgedFile:
-    family = image_family(facts)
-    if not family:
-        raise MediaRefused(f"it is {what_it_is(facts)}; a JPEG or PNG image is wanted")
-    extensions, content_type = IMAGES[family]
+def _of_a_format(file: FileOfKind, filename: str, facts: ContentFacts, types: FileTypes) -> JudgedFile:
+    form = format_of(file, facts)
+    if form is None:
+        raise MediaRefused(f"it is {what_it_is(facts)}; {file.wanted} is wanted")
     stem, extension = split_extension(filename)
-    if extension.lower() in extensions:
-        return JudgedFile(image_filename(stem, extension), content_type)
+    if extension.lower() in form.extensions:
+        return JudgedFile(unseen_filename(stem or file.part, extension), form.content_type)
     # The sender goes by the extension. "photo.jfif" has another one, "Dr. Who" has none.
     replaced = types.of(extension) is not None or extension.lower() in PROGRAMS | PAGES
-    return JudgedFile(image_filename(stem if replaced else filename, extensions[0]), content_type)
+    stem = stem if replaced else filename
+    return JudgedFile(unseen_filename(stem or file.part, form.extensions[0]), form.content_type)
 
 
 def _document(filename: str, facts: ContentFacts, declared: str, types: FileTypes, found: bool) -> JudgedFile:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from shared.messages import OnUnknown
+from shared.messages import KINDS, Kind, OnUnknown
 from shared.settings.declaring import (
     CommaList,
     Duration,
@@ -93,6 +93,17 @@ class EndpointSettings(Settings):
             # 0 would mean to wait for ever.
             raise ValueError("it must be longer than 0")
         return value
+
+    def request_seconds(self, kind: Kind) -> float:
+        """How long an answer may take. The sender's own limit is 45 s, looking up and uploading not counted; to hang up
+        earlier would turn certain outcomes into unknown ones."""
+        traits = KINDS[kind]
+        return (
+            seconds(self.whatsapp_media_timeout if traits.file else self.whatsapp_text_timeout) + traits.extra_seconds
+        )
+
+    def longest_request_seconds(self) -> float:
+        return max(self.request_seconds(kind) for kind in KINDS)
 
     def url_list(self) -> list[str]:
         return self.whatsapp_endpoints or [self.whatsapp_base_url]
@@ -251,5 +262,8 @@ class UnknownSettings(Settings):
 
     def check_seconds(self) -> dict[str, float]:
         """Seconds from an unknown outcome to its check, by kind of message."""
-        media = seconds(self.unknown_check_delay_media)
-        return {"message": seconds(self.unknown_check_delay), "image": media, "file": media}
+        return {
+            kind.value: seconds(self.unknown_check_delay_media if traits.file else self.unknown_check_delay)
+            + traits.extra_seconds
+            for kind, traits in KINDS.items()
+        }

@@ -42,12 +42,6 @@ MOST_BYTES = 100_000_000
 _deadline: ContextVar[StartDeadline | None] = ContextVar("deadline", default=None)
 
 
-def request_seconds(settings: EndpointSettings, kind: Kind) -> float:
-    """How long an answer may take. The sender's own limit is 45 s, looking up and uploading not counted; to hang up
-    earlier would turn certain outcomes into unknown ones."""
-    return seconds(settings.whatsapp_text_timeout if kind is Kind.MESSAGE else settings.whatsapp_media_timeout)
-
-
 class _DeadlineConnector(aiohttp.TCPConnector):
     """Looks at the send's deadline once more with the connection in hand, before anything is written. aiohttp's tracing can
     do the same, but at a tenth of the cost of a send: it announces every other step too."""
@@ -88,11 +82,11 @@ class SenderClient:
     def __init__(self, settings: EndpointSettings) -> None:
         self._connect = seconds(settings.whatsapp_connect_timeout)
         self._timeouts = {
-            kind: aiohttp.ClientTimeout(total=request_seconds(settings, kind), sock_connect=self._connect)
+            kind: aiohttp.ClientTimeout(total=settings.request_seconds(kind), sock_connect=self._connect)
             for kind in Kind
         }
         # A connection serves all kinds, so the shortest.
-        self._patience = min(request_seconds(settings, kind) for kind in Kind)
+        self._patience = min(settings.request_seconds(kind) for kind in Kind)
         self._targets: dict[tuple[str, str], tuple[URL, dict[str, str]]] = {}
 
     async def __aenter__(self) -> SenderClient:

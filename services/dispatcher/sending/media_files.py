@@ -16,7 +16,7 @@ from services.dispatcher.sending.remote_files import MediaUnusable, RemoteFiles,
 from shared.database.attempts import PeekedMedia, PeekedMessage
 from shared.database.connection import Database
 from shared.database.media_reading import read_blocks
-from shared.messages import Kind
+from shared.messages.kinds import KINDS
 
 UNUSED_SECONDS = 3600.0
 
@@ -34,19 +34,21 @@ class MediaFiles:
     async def upload_for(self, message: PeekedMessage) -> Upload | None:
         """The file to upload with a message, None for none. Raises MediaUnusable, MediaLater, DatabaseUnavailable, OSError
         for a disk that is full or gone."""
-        url = _url_of(message)
-        if message.media is None and url is None:
-            return None
         if message.media is not None:
             return await self._stored(message.media)
-        if url is None or self._remote is None:
+        file = KINDS[message.kind].file
+        url = message.content.get(file.url) if file else None
+        if file is None or self._remote is None or not isinstance(url, str):
             return None
-        return await self._remote.upload_for(message.kind, url, str(message.content.get("filename") or ""))
+        return await self._remote.upload_for(message.kind, url, str(message.content.get(file.name_field) or ""))
 
     def content_for(self, message: PeekedMessage, uploaded: bool) -> dict[str, Any]:
         """The sender's fields: without the URL when its file is uploaded instead, and without the name, which the sender
         takes from the file."""
-        ours = {"filename", f"{message.kind.value}_url"} if uploaded else {"filename"}
+        file = KINDS[message.kind].file
+        if file is None:
+            return message.content
+        ours = {file.name_field, file.url} if uploaded else {file.name_field}
         if ours.isdisjoint(message.content):
             return message.content
         return {name: value for name, value in message.content.items() if name not in ours}
@@ -98,10 +100,3 @@ class MediaFiles:
         """Ends what goes on beside the messages."""
         if self._remote is not None:
             await self._remote.close()
-
-
-def _url_of(message: PeekedMessage) -> str | None:
-    if message.kind is Kind.MESSAGE:
-        return None
-    url = message.content.get(f"{message.kind.value}_url")
-    return url if isinstance(url, str) else None

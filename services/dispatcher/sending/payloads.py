@@ -18,7 +18,7 @@ import aiohttp
 import orjson
 
 from services.dispatcher.sending.deadline import StartDeadline
-from shared.messages import Kind
+from shared.messages.kinds import KINDS, FileOfKind, Kind, file_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def request_for(
     kind: Kind, phone: str, content: Mapping[str, Any], upload: Upload | None, deadline: StartDeadline
 ) -> Request:
     """The request for one recipient. Raises OSError when the upload cannot be opened."""
-    path = f"/send/{kind.value}"
+    path = KINDS[kind].path
     if upload is None:
         body = orjson.dumps({"phone": phone, **content})
         return Request(path, aiohttp.payload.BytesPayload(body, content_type="application/json"))
@@ -61,16 +61,16 @@ def request_for(
     part = writer.append_payload(aiohttp.payload.BufferedReaderPayload(file, content_type=upload.content_type))
     # Plain UTF-8 as browsers send it: the sender does not decode %20, so recipients would read it in the name.
     part.set_content_disposition(
-        "form-data", quote_fields=False, name=kind.value, filename=_name(kind, upload.filename)
+        "form-data", quote_fields=False, name=file_of(kind).part, filename=_name(file_of(kind), upload.filename)
     )
     return Request(path, writer, file)
 
 
-def _name(kind: Kind, filename: str) -> str:
+def _name(file: FileOfKind, filename: str) -> str:
     """As it is told to the sender. It keeps an image under that name while it sends it, in one folder for all its accounts, so
-    two images of one name at once could change places. Nobody sees the name of an image."""
+    two images of one name at once could change places; a name that nobody sees may be any."""
     plain = _without_controls(filename)
-    return f"{uuid4().hex[:16]}-{plain}" if kind is Kind.IMAGE else plain
+    return plain if file.name_field else f"{uuid4().hex[:16]}-{plain}"
 
 
 def _without_controls(filename: str) -> str:

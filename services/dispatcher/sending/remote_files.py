@@ -20,14 +20,12 @@ import structlog
 
 from services.dispatcher.sending.payloads import Upload
 from shared.media.file_names import split_extension
-from shared.media.file_types import FileTypes, what_it_is
-from shared.media.judging import MediaRefused, image_family, judge
-from shared.messages import Kind
+from shared.media.file_types import FileTypes, family_of, what_it_is
+from shared.media.judging import MediaRefused, format_of, judge
+from shared.messages.kinds import FetchedBySender, Kind, file_of
 from shared.remote_media import AddressGuard, Fetched, NoPlace, RemoteMediaError, fetch
 
 log = structlog.get_logger()
-MOST_BYTES = {Kind.IMAGE: 20_000_000, Kind.FILE: 50_000_000}
-"""What the sender takes."""
 MOMENT = 2.0
 """Seconds from the begin of a fetch for which messages wait for it with an account's slot in hand."""
 _LOOK_AGAIN = 3
@@ -37,8 +35,6 @@ _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 60.0
 _PLACE_PAUSE = 5.0
 _FORGET_SECONDS = 3600.0
-# A sender that fetches an image itself goes by the last part of its address (src/pkg/utils/general.go), and converts WebP.
-_SENDER_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class MediaUnusable(Exception):
@@ -149,7 +145,7 @@ class RemoteFiles:
         key = wanted.key
         part = self._folder / f"{key}.part"
         try:
-            fetched = await fetch(self._session, self._guard, wanted.url, part, MOST_BYTES[wanted.kind])
+            fetched = await fetch(self._session, self._guard, wanted.url, part, file_of(wanted.kind).most_bytes)
             self._ready[key] = await self._judged(wanted, fetched, part)
             self._failures.pop(key, None)
         except MediaRefused as error:
@@ -180,8 +176,9 @@ class RemoteFiles:
     async def _judged(self, wanted: _Wanted, fetched: Fetched, part: Path) -> Upload | None:
         """What becomes of a fetched file, which is moved to its place. Raises MediaRefused, OSError; then it is gone."""
         try:
-            if wanted.kind is Kind.IMAGE and not image_family(fetched.facts):
-                _check_for_sender(wanted.url, fetched)
+            file = file_of(wanted.kind)
+            if file.by_sender is not None and format_of(file, fetched.facts) is None:
+                _check_for_sender(file.by_sender, wanted.url, fetched)
                 return None
             name = wanted.filename or _best_name(fetched, self._types)
             judged = judge(wanted.kind, name, fetched.facts, fetched.declared, self._types, found=not wanted.filename)
@@ -222,19 +219,19 @@ def _best_name(fetched: Fetched, types: FileTypes) -> str:
     return fetched.address_names[0]
 
 
-def _check_for_sender(url: str, fetched: Fetched) -> None:
-    """Raises MediaRefused for an image that the sender would not take from its URL either."""
+def _check_for_sender(takes: FetchedBySender, url: str, fetched: Fetched) -> None:
+    """Raises MediaRefused for what the sender would not take from its URL either."""
     found = what_it_is(fetched.facts)
     if not fetched.facts.size:
         raise MediaRefused("it is empty")
-    if found != "a WebP image":
-        raise MediaRefused(f"it is {found}; a JPEG, PNG or WebP image is wanted")
-    if not fetched.declared.startswith("image/"):
+    if family_of(fetched.facts) not in takes.families:
+        raise MediaRefused(f"it is {found}; {takes.wanted} is wanted")
+    if fetched.declared.partition("/")[0] != takes.content_type.partition("/")[0]:
         raise MediaRefused(
-            f"it is {found} but comes as '{fetched.declared[:60]}'; the sender takes it as image/webp only"
+            f"it is {found} but comes as '{fetched.declared[:60]}'; the sender takes it as {takes.content_type} only"
         )
-    if not url.partition("?")[0].rpartition("/")[2].lower().endswith(_SENDER_ENDINGS):
-        raise MediaRefused(f"it is {found}, whose address has to end in one of {', '.join(_SENDER_ENDINGS)}")
+    if not url.partition("?")[0].rpartition("/")[2].lower().endswith(takes.endings):
+        raise MediaRefused(f"it is {found}, whose address has to end in one of {', '.join(takes.endings)}")
 
 
 def touch(path: Path) -> bool:

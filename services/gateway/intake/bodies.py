@@ -25,7 +25,7 @@ from services.gateway.intake.form_fields import fields_of, plain_name
 from services.gateway.intake.uploads import ReceivedPart, Upload, judged_upload, receive_part, too_large
 from shared.media.file_names import header_filename
 from shared.media.file_types import FileTypes
-from shared.messages import Kind
+from shared.messages.kinds import KINDS, Kind, file_of
 from shared.runtime.envelope import ApiError, InvalidInput, read_json
 from shared.runtime.strict_json import repeated_key
 
@@ -125,8 +125,9 @@ async def _receive(request: web.Request, kind: Kind, limits: BodyLimits) -> Body
     if request.content_type == "application/x-www-form-urlencoded":
         return Body(await _urlencoded(await _read(request), request.charset or ""), form=True)
     if request.content_type == "multipart/form-data":
+        file = KINDS[kind].file
         if (request.content_length or 0) > limits.fields + limits.upload:
-            raise too_large("body" if kind is Kind.MESSAGE else kind.value, limits.upload or limits.fields)
+            raise too_large(file.part if file else "body", limits.upload or limits.fields)
         return await _multipart(request, kind, limits)
     raise ApiError(
         415,
@@ -208,7 +209,7 @@ async def _multipart(request: web.Request, kind: Kind, limits: BodyLimits) -> Bo
             raise ConnectionResetError("the body was cut off") from error
         if body.received is not None:
             # Its name may have come behind it.
-            wanted = (body.fields.get("filename") or [""])[0] if kind is Kind.FILE else ""
+            wanted = (body.fields.get(file_of(kind).name_field) or [""])[0]
             body.upload = judged_upload(body.received, kind, wanted, limits.types)
     except BaseException:
         if body.received is not None:
@@ -218,6 +219,7 @@ async def _multipart(request: web.Request, kind: Kind, limits: BodyLimits) -> Bo
 
 
 async def _read_parts(request: web.Request, body: Body, kind: Kind, limits: BodyLimits) -> None:
+    file = KINDS[kind].file
     left = limits.fields
     parts = 0
     pairs: list[tuple[str, str]] = []
@@ -236,12 +238,12 @@ async def _read_parts(request: web.Request, body: Body, kind: Kind, limits: Body
             part.headers.get("Content-Transfer-Encoding", "").strip().lower() not in _PLAIN_ENCODINGS
         ):
             raise InvalidInput((name, "an encoded part is not taken; send it as it is"))
-        if name == kind.value and kind is not Kind.MESSAGE:
+        if file is not None and name == file.part:
             if body.received is not None:
                 raise InvalidInput((name, "one file is wanted"))
             # Not as aiohttp reads the header: it takes the backslashes out of a path.
             filename = header_filename(part.headers.get(hdrs.CONTENT_DISPOSITION, ""))
-            body.received = await receive_part(part, filename, kind, limits.root, limits.upload)
+            body.received = await receive_part(part, filename, file, limits.root, limits.upload)
         elif part.filename is not None:
             raise InvalidInput((name, "no file is wanted here"))
         else:

@@ -15,15 +15,14 @@ from pydantic import BaseModel, ValidationError
 
 from services.gateway.intake.account_choice import accounts_named, several
 from services.gateway.intake.phones import PhoneRefused, normal_mention, shown, split_list
-from services.gateway.shapes import FIELDS_OF, OPTIONS
+from services.gateway.send_requests import FIELDS_OF, OPTIONS, MayBeEmpty, fields_that_hold
 from shared.endpoints.identity import Endpoint
-from shared.messages import Kind, Lane, OnUnknown
+from shared.messages import KINDS, Kind, Lane, OnUnknown
 from shared.runtime.envelope import InvalidInput, read_json
 
-_BOOLEANS = frozenset({"view_once", "compress", "hd", "is_forwarded"})
-_NUMBERS = frozenset({"duration"})
-_LISTS = frozenset({"mentions", "phone"})
-_TEXTS = frozenset({"message", "caption"})
+_BOOLEANS, _NUMBERS = fields_that_hold(bool), fields_that_hold(int)
+_LISTS = fields_that_hold(list) | {"phone"}
+_TEXTS = fields_that_hold(MayBeEmpty)
 _ERRORS_SHOWN = 100
 _TRUE = frozenset({"true", "1", "on"})
 _FALSE = frozenset({"false", "0", "off"})
@@ -170,9 +169,10 @@ def read_wish(
     expires_at = _moment("expires_at", known.expires_at) if known.expires_at else None
     # Out of the model as they are, since none holds another model.
     wanted = known.model_fields_set - OPTIONS
-    if uploaded or not getattr(known, "filename", None):
+    file = KINDS[kind].file
+    if file is not None and (uploaded or not getattr(known, file.name_field, None)):
         # An upload has taken it for its name already.
-        wanted = wanted - {"filename"}
+        wanted = wanted - {file.name_field}
     content = {name: value for name, value in vars(known).items() if name in wanted}
     if content.get("mentions"):
         content["mentions"] = _mentions(content["mentions"], region)
@@ -188,9 +188,10 @@ def read_wish(
 
 
 def _check_media(kind: Kind, values: dict[str, Any], uploaded: bool) -> None:
-    if kind is Kind.MESSAGE:
+    file = KINDS[kind].file
+    if file is None:
         return
-    name, url = kind.value, f"{kind.value}_url"
+    name, url = file.part, file.url
     if values.get(name) is not None:
         raise InvalidInput((name, f"a file is uploaded as multipart/form-data; or give {url}"))
     values.pop(name, None)

@@ -11,7 +11,7 @@ import msgspec
 from services.gateway.intake.fields import Wish
 from services.gateway.intake.phones import plain_phone
 from services.gateway.intake.text import clean
-from services.gateway.shapes import MAX_TEXT
+from services.gateway.send_requests import MAX_TEXT
 
 
 class _PlainText(msgspec.Struct, forbid_unknown_fields=True, gc=False):

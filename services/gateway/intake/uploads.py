@@ -23,7 +23,7 @@ from shared.media.content_facts import ContentFacts, ReceivedFile
 from shared.media.file_names import NameRefused, given_filename
 from shared.media.file_types import FileTypes
 from shared.media.judging import MediaRefused, judge
-from shared.messages import Kind
+from shared.messages.kinds import FileOfKind, Kind, file_of
 from shared.runtime.envelope import ApiError, InvalidInput
 
 log = structlog.get_logger()
@@ -58,7 +58,9 @@ def too_large(field: str, limit: int) -> ApiError:
     return ApiError(413, "PAYLOAD_TOO_LARGE", f"{field}: {reason}", [(field, reason)])
 
 
-async def receive_part(part: BodyPartReader, filename: str, kind: Kind, root: Path, limit: int) -> ReceivedPart | None:
+async def receive_part(
+    part: BodyPartReader, filename: str, wanted: FileOfKind, root: Path, limit: int
+) -> ReceivedPart | None:
     """Streams the part into ``root``; None: a form's file field that was left empty. ``filename``: out of its header.
 
     Raises ApiError 413 or 507, and what the connection raises when it is cut off; then nothing stays.
@@ -74,7 +76,7 @@ async def receive_part(part: BodyPartReader, filename: str, kind: Kind, root: Pa
         file = await asyncio.to_thread(ReceivedFile, path)
         while block:
             if file.size + len(block) > limit:
-                raise too_large(kind.value, limit)
+                raise too_large(wanted.part, limit)
             await asyncio.to_thread(file.write, block)
             block = await _next_block(part)
         facts = await asyncio.to_thread(file.finish)
@@ -84,7 +86,7 @@ async def receive_part(part: BodyPartReader, filename: str, kind: Kind, root: Pa
         raise
     except OSError as error:
         raise ApiError(
-            507, "INSUFFICIENT_STORAGE", "uploads cannot be stored now", [(kind.value, "no space")]
+            507, "INSUFFICIENT_STORAGE", "uploads cannot be stored now", [(wanted.part, "no space")]
         ) from error
     finally:
         if file is not None:
@@ -94,21 +96,22 @@ async def receive_part(part: BodyPartReader, filename: str, kind: Kind, root: Pa
 
 
 def judged_upload(part: ReceivedPart, kind: Kind, wanted_name: str, types: FileTypes) -> Upload:
-    """``wanted_name``: the field ``filename``, '' where it was not given; it goes before the part's own. Raises
-    InvalidInput naming the field that is wrong."""
+    """``wanted_name``: what its own field says, '' where that was not given; it goes before the part's. Raises InvalidInput
+    naming the field that is wrong."""
+    file = file_of(kind)
     try:
         wanted = given_filename(wanted_name) if wanted_name.strip() else ""
     except NameRefused as error:
-        raise InvalidInput(("filename", str(error))) from None
+        raise InvalidInput((file.name_field, str(error))) from None
     try:
         name = wanted or (given_filename(part.filename) if part.filename else "")
         if not name and _is_text_field(part):
             raise MediaRefused("it is a text without a file name; upload the file itself, with its name")
         judged = judge(kind, name, part.facts, part.content_type, types)
     except (NameRefused, MediaRefused) as error:
-        field = "filename" if wanted and part.facts.size else kind.value
+        field = file.name_field if wanted and part.facts.size else file.part
         raise InvalidInput((field, str(error))) from None
-    return Upload(kind.value, part.path, judged.filename, judged.content_type, part.facts.size, part.facts.sha256)
+    return Upload(file.part, part.path, judged.filename, judged.content_type, part.facts.size, part.facts.sha256)
 
 
 def _is_text_field(part: ReceivedPart) -> bool:

@@ -1,4 +1,4 @@
-"""POST /api/send/message, /image and /file: what to send and to whom becomes one message or a campaign.
+"""POST /api/send/<kind>: what to send and to whom becomes one message or a campaign.
 
 The body is parsed, what it asks for is read and planned, looked up where the plan depends on it, accepted, and answered.
 """
@@ -67,10 +67,9 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 def _limits(kind: Kind, app: web.Application) -> BodyLimits:
     settings = app[SETTINGS]
-    upload = {Kind.MESSAGE: 0, Kind.IMAGE: settings.max_image_size, Kind.FILE: settings.max_file_size}[kind]
     return BodyLimits(
         settings.max_body_size,
-        upload,
+        settings.upload_limit(kind),
         Path(settings.file_storage_root),
         seconds(settings.body_timeout),
         app[FILE_TYPES],
@@ -106,9 +105,8 @@ async def _accept(request: web.Request, asked: Asked, claim: Claim | None) -> we
 async def _looked_up(app: web.Application, draft: Draft) -> Draft:
     """Raises InvalidInput where what it names elsewhere cannot be sent."""
     draft = bound_to_original(draft, await accounts_with_original(app[DATABASE], draft), app[RULES])
-    if draft.kind is not Kind.MESSAGE:
-        passed_on = app[SETTINGS].remote_media == "pass"
-        await check_remote_media(draft.kind, draft.content, app[ADDRESS_GUARD], app[FILE_TYPES], passed_on)
+    passed_on = app[SETTINGS].remote_media == "pass"
+    await check_remote_media(draft.kind, draft.content, app[ADDRESS_GUARD], app[FILE_TYPES], passed_on)
     return draft
 
 

@@ -9,9 +9,10 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from services.gateway.send_requests import DURATIONS, MAX_TEXT
 from services.gateway.settings import GatewaySettings
-from services.gateway.shapes import DURATIONS, MAX_TEXT
 from services.gateway.web.static_files import StaticFiles
+from shared.messages import Kind
 
 _HERE = Path(__file__).parent
 
@@ -55,8 +56,8 @@ def add_pages(app: web.Application, settings: GatewaySettings) -> None:
     context = {
         "realm": settings.dashboard_realm,
         "max_text": MAX_TEXT,
-        "max_image_size": settings.max_image_size,
-        "max_file_size": settings.max_file_size,
+        "max_image_size": settings.upload_limit(Kind.IMAGE),
+        "max_file_size": settings.upload_limit(Kind.FILE),
         "durations": [(value, _DURATION_NAMES[value]) for value in DURATIONS],
     }
 

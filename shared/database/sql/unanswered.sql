@@ -2,7 +2,8 @@
 select find_unanswered($1, $2)
 
 -- name: claim_checks
--- Outcomes to be looked up now; each is looked up again after $2 seconds unless it is decided before.
+-- Outcomes to be looked up now; each is looked up again after $2 seconds unless it is decided before. $3: the field with the
+-- address of its file, by kind.
 with wanted as (
     select d.message from due d
     where d.why = 'check' and d.due_at <= statement_timestamp()
@@ -22,7 +23,7 @@ select x.message, m.status = 'sending' as open, m.kind, m.phone, m.phone_key, m.
     number_at(m.endpoint, coalesce(a.started_at, m.changed_at)) as account,
     array(
         select n.name from sent_names n
-        where n.url_sha256 = sha256(convert_to(coalesce(m.content, c.content) ->> 'file_url', 'UTF8'))) as sent_names
+        where n.url_sha256 = sha256(convert_to(coalesce(m.content, c.content) ->> ($3::jsonb ->> m.kind), 'UTF8'))) as sent_names
 from claimed x
 -- With limits, as in due.sql.
 cross join lateral (select y.* from messages y where y.id = x.message limit 1) m

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.gateway.intake.phones import read_recipients
-from services.gateway.shapes import FIELDS_OF
+from services.gateway.send_requests import FIELDS_OF
 from shared.messages import Kind
 from tests.integration.gateway.conftest import Client, gateway_client
 

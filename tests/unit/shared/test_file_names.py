@@ -14,8 +14,8 @@ from shared.media.file_names import (
     given_filename,
     header_filename,
     header_parameters,
-    image_filename,
     plain_filename,
+    unseen_filename,
 )
 
 ORDINARY = [
@@ -215,6 +215,6 @@ def test_the_name_in_an_address(path: str, name: str) -> None:
 
 
 def test_the_name_of_an_image_fits_the_senders_disk() -> None:
-    name = image_filename("ใ" * 200, "jpg")
+    name = unseen_filename("ใ" * 200, "jpg")
     assert name.endswith("ใ.jpg")
     assert len(name.encode()) <= 200

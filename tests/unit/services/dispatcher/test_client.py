@@ -14,7 +14,7 @@ from aiohttp.payload import BytesPayload
 
 from services.dispatcher.sending import client as clients
 from services.dispatcher.sending import deadline as deadlines
-from services.dispatcher.sending.client import MOST_BYTES, SenderClient, forgetful_socket, request_seconds
+from services.dispatcher.sending.client import MOST_BYTES, SenderClient, forgetful_socket
 from services.dispatcher.sending.deadline import START_LIMIT, StartDeadline
 from services.dispatcher.sending.payloads import Request, Upload, request_for
 from services.dispatcher.sending.verdict import Answer
@@ -320,8 +320,8 @@ async def test_a_body_over_the_senders_limit_is_refused_before_it_is_sent(client
 
 def test_the_time_for_an_answer_is_longer_than_the_senders_own() -> None:
     settings = EndpointSettings(whatsapp_base_url="http://unused")
-    assert request_seconds(settings, Kind.MESSAGE) > 45
-    assert request_seconds(settings, Kind.IMAGE) == request_seconds(settings, Kind.FILE) >= 150
+    assert settings.request_seconds(Kind.MESSAGE) > 45
+    assert settings.request_seconds(Kind.IMAGE) == settings.request_seconds(Kind.FILE) >= 150
 
 
 def test_the_kernel_gives_up_what_the_client_has_given_up() -> None:

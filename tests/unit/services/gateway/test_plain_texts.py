@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.gateway.intake.fields import Wish, read_wish, take_phones
 from services.gateway.intake.phones import read_recipients
 from services.gateway.intake.plain_texts import read_plain_text
-from services.gateway.shapes import MAX_TEXT
+from services.gateway.send_requests import MAX_TEXT
 from shared.messages import Kind
 from shared.runtime.envelope import InvalidInput, read_json
 

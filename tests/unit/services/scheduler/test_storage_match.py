@@ -23,6 +23,12 @@ UNTIL = sent_until(ENDED, BEGUN)
 HELLO = {comparable("hello")}
 
 
+def contents_of(kind: Kind, content: dict[str, Any], filename: str, noted: tuple[str, ...]) -> frozenset[str]:
+    found = stored_contents(kind, content, filename, noted)
+    assert found is not None
+    return found
+
+
 def stored(identity: str, after: float = 1.0, content: str = "hello", mine: bool = True) -> StoredMessage:
     return StoredMessage(identity, content, "", BEGUN + timedelta(seconds=after), mine)
 
@@ -78,14 +84,14 @@ def test_nothing_there_is_a_proof_after_a_minute_of_answers_since_the_end(
     ],
 )
 def test_a_text_is_the_same_whatever_a_store_does_to_its_blanks(sent: str, found: str) -> None:
-    assert comparable(found) in stored_contents(Kind.MESSAGE, {"message": sent}, "", ())
+    assert comparable(found) in contents_of(Kind.MESSAGE, {"message": sent}, "", ())
 
 
 @pytest.mark.parametrize(
     ("sent", "found"), [("hello", "Hello"), ("hello you", "hello  you"), ("hello", ""), ("one\ntwo", "one two")]
 )
 def test_another_text_is_another_one(sent: str, found: str) -> None:
-    assert comparable(found) not in stored_contents(Kind.MESSAGE, {"message": sent}, "", ())
+    assert comparable(found) not in contents_of(Kind.MESSAGE, {"message": sent}, "", ())
 
 
 URL = "https://example.org"
@@ -118,7 +124,7 @@ URL = "https://example.org"
 def test_what_the_sender_stores(
     kind: Kind, content: dict[str, Any], filename: str, noted: tuple[str, ...], found: str
 ) -> None:
-    assert comparable(found) in stored_contents(kind, content, filename, noted)
+    assert comparable(found) in contents_of(kind, content, filename, noted)
 
 
 @pytest.mark.parametrize(
@@ -132,4 +138,4 @@ def test_what_the_sender_stores(
     ],
 )
 def test_what_another_file_is_stored_as(content: dict[str, Any], filename: str, found: str) -> None:
-    assert comparable(found) not in stored_contents(Kind.FILE, content, filename, ())
+    assert comparable(found) not in contents_of(Kind.FILE, content, filename, ())
