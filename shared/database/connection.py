@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = structlog.get_logger()
 _SQL = load_statements("connecting")
-SCHEMA = "0017_conversations.sql"
+SCHEMA = "0018_any_kind.sql"
 """The newest migration that the services need; the images do not hold the migrations themselves."""
 _STATEMENT_TIMEOUT = 15.0
 _RELEASE_TIMEOUT = 5.0

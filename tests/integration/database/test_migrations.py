@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from shared.endpoints.feedback import Cause, FeedbackState
-from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Receipt, Status, Verdict
+from shared.messages import CampaignStatus, Lane, OnUnknown, Receipt, Status, Verdict
 from standalone.embedded_postgres import EmbeddedPostgres
 from tests.servers import ROOT, Database, base_environment, database_of, heal
 
@@ -122,11 +122,9 @@ async def test_a_server_that_is_away_is_told_without_the_password(unused_tcp_por
 async def test_the_lists_in_code_are_those_of_the_checks(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     expected = {
         ("campaigns", "status"): set(CampaignStatus),
-        ("campaigns", "kind"): set(Kind),
         ("campaigns", "lane"): set(Lane),
         ("campaigns", "on_unknown"): set(OnUnknown),
         ("messages", "status"): set(Status),
-        ("messages", "kind"): set(Kind),
         ("messages", "lane"): set(Lane),
         ("messages", "on_unknown"): set(OnUnknown),
         ("messages", "receipt"): set(Receipt),
