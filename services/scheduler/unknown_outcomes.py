@@ -52,6 +52,10 @@ class _NoProof(Exception):
     """Nothing can be concluded now; the words say why, for people who have to decide."""
 
 
+class _CannotTell(_NoProof):
+    """Nothing can be concluded here, however often it is tried: no look was ever possible."""
+
+
 class _NoProofYet(Exception):
     """What was seen may be a proof after ``seconds``."""
 
@@ -113,9 +117,12 @@ class UnknownOutcomes:
             log.info("no proof yet", message=str(outcome.message), seconds=round(error.seconds, 1))
         except _NoProof as error:
             if outcome.checked_for < self._check_limit:
-                log.info("outcome not looked up yet", message=str(outcome.message), reason=str(error))
+                tell = log.warning if isinstance(error, _CannotTell) else log.info
+                tell("outcome not looked up yet", message=str(outcome.message), reason=str(error))
                 return
-            await self._decide(outcome, None, f"not looked up: {error}")
+            # A newer scheduler beside this one may have found it; sent again for want of a look it would double.
+            most = 0 if isinstance(error, _CannotTell) else self._resends
+            await self._decide(outcome, None, f"not looked up: {error}", most)
         else:
             found = "found in the account's chat storage"
             missing = "no answer, no receipt, and not in the account's chat storage"
@@ -136,7 +143,10 @@ class UnknownOutcomes:
     async def _look_up(self, outcome: UnknownOutcome) -> str | None:
         """The id of the message that was sent, None: none was. Raises _NoProof, _NoProofYet."""
         if outcome.kind is None:
-            raise _NoProof("this version does not know its kind")
+            raise _CannotTell("this version does not know its kind")
+        contents = stored_contents(outcome.kind, outcome.content, outcome.filename, outcome.sent_names)
+        if contents is None:
+            raise _CannotTell(f"how the chat storage shows this {outcome.kind.value} is not known")
         endpoint = self._endpoints.get(outcome.endpoint)
         if endpoint is None:
             raise _NoProof("the account is not in the settings")
@@ -147,9 +157,6 @@ class UnknownOutcomes:
             await note_silence(self._database, endpoint.id)
             raise _NoProof("the account could not be reached") from error
         until = sent_until(outcome.finished_at, outcome.claimed_at - timedelta(seconds=answering))
-        contents = stored_contents(outcome.kind, outcome.content, outcome.filename, outcome.sent_names)
-        if contents is None:
-            raise _NoProof(f"how the chat storage shows this {outcome.kind.value} is not known")
         known = await known_ids(self._database, [line.id for line in sent.lines])
         found = candidates(sent.lines, contents, outcome.started_at, until, known)
         if found:
@@ -180,8 +187,12 @@ class UnknownOutcomes:
             raise _NoProof("the account is another number now")
         return answering
 
-    async def _decide(self, outcome: UnknownOutcome, whatsapp_id: str | None, reason: str) -> None:
-        status = await decide(self._database, outcome.message, whatsapp_id, reason, self._shard, self._resends)
+    async def _decide(
+        self, outcome: UnknownOutcome, whatsapp_id: str | None, reason: str, resends: int | None = None
+    ) -> None:
+        """``resends``: how often it may be sent again, where not as often as usual."""
+        most = self._resends if resends is None else resends
+        status = await decide(self._database, outcome.message, whatsapp_id, reason, self._shard, most)
         # None: it was decided meanwhile, or a message with the same text took this id; then it is looked up again.
         if status is not None:
             _decided.labels(status.value).inc()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from shared.database.account_answers import note_answer, note_silence, whom_to_a
 from shared.database.sent_names import note_sent_name, prune_sent_names
 from shared.endpoints.gowa import EndpointUnreachable, account_number, new_session, sent_messages
 from shared.endpoints.identity import Endpoint
-from shared.messages import Status, Verdict
+from shared.messages import KINDS, Kind, Status, Verdict
 from shared.queue.taking import Settlement
 from tests.integration.scheduler.lost_answers import (
     begin,
@@ -336,10 +337,25 @@ async def test_a_kind_of_a_newer_version_proves_nothing_and_stops_nobody(
     assert [await stage.status(message) for message in (newer, older)] == ["sending", "unknown"]
     await time_passes(stage, 1801)
     await looks.step()
-    assert await stage.status(newer) == "retrying", "as the caller chose, once nobody could look it up for long"
+    assert await stage.status(newer) == "unknown", "not resent by who cannot tell whether it was sent"
     row = await stage.database.fetchrow("select reason from messages where id = $1", newer)
     assert row is not None
     assert row["reason"] == "not looked up: this version does not know its kind"
+
+
+async def test_what_no_storage_could_show_is_held_however_often_nobody_finds_it(
+    stage: Stage, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messages.kinds.KINDS", {Kind.MESSAGE: replace(KINDS[Kind.MESSAGE], stored=())})
+    message = await stage.message(on_unknown="resend")
+    await lose_answer(stage, message)
+    looks = checker(stage, session)
+    await looks.step()
+    assert await stage.status(message) == "sending"
+    await time_passes(stage, 1801)
+    await looks.step()
+    assert await stage.status(message) == "unknown"
+    assert await reason(stage) == "not looked up: how the chat storage shows this message is not known"
 
 
 async def test_a_file_is_found_under_the_name_that_it_was_uploaded_with(
