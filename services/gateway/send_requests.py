@@ -39,11 +39,6 @@ LongText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(clean), May
 class SendFields(Request):
     """What every request to send may have beside its recipients."""
 
-    reply_message_id: ShortText | None = Field(
-        None,
-        description="The message that this one answers: its WhatsApp id, or a message_id of ours. It goes through the account "
-        "that has that message",
-    )
     is_forwarded: bool | None = Field(None, description="Show it as forwarded")
     duration: Annotated[int | None, AfterValidator(_known_duration)] = Field(
         None,
@@ -74,14 +69,24 @@ class SendFields(Request):
     )
 
 
-class MessageFields(SendFields):
+class ReplyFields(SendFields):
+    """Of a kind with which a message can be answered."""
+
+    reply_message_id: ShortText | None = Field(
+        None,
+        description="The message that this one answers: its WhatsApp id, or a message_id of ours. It goes through the account "
+        "that has that message",
+    )
+
+
+class MessageFields(ReplyFields):
     message: Annotated[LongText, AfterValidator(not_blank)] = Field(description="The text")
     mentions: Annotated[list[ShortText], Field(max_length=1024)] | None = Field(
         None, description="Numbers to be mentioned, in any spelling that `phone` takes, or @everyone in a group"
     )
 
 
-class ImageFields(SendFields):
+class ImageFields(ReplyFields):
     caption: LongText | None = None
     image_url: Text | None = Field(None, description="http(s) address of the image, in place of an upload")
     view_once: bool | None = None
@@ -89,7 +94,7 @@ class ImageFields(SendFields):
     hd: bool | None = None
 
 
-class FileFields(SendFields):
+class FileFields(ReplyFields):
     caption: LongText | None = None
     file_url: Text | None = Field(None, description="http(s) address of the file, in place of an upload")
     filename: Annotated[str | None, Field(max_length=1000), AfterValidator(_filename)] = Field(
