@@ -18,7 +18,7 @@ from services.gateway.intake.phones import Recipients
 from services.gateway.settings import GatewaySettings
 from shared.database.messages import Draft
 from shared.endpoints.identity import Endpoint, endpoints_of
-from shared.messages import Kind, Lane, OnUnknown
+from shared.messages import KINDS, Kind, Lane, OnUnknown
 from shared.runtime.envelope import InvalidInput
 from shared.settings import seconds
 
@@ -82,7 +82,7 @@ def draft_of(kind: Kind, wish: Wish, lane: Lane, rules: Rules, now: datetime) ->
         kind=kind,
         lane=lane,
         content=wish.content,
-        on_unknown=wish.on_unknown or rules.on_unknown[lane],
+        on_unknown=wish.on_unknown or KINDS[kind].on_unknown or rules.on_unknown[lane],
         expires_after=rules.expires_after[lane],
         expires_at=wish.expires_at,
         send_at=None if wish.send_at is None else _begin(wish.send_at, wish.expires_at, now),
