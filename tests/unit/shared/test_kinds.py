@@ -78,6 +78,10 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> dict[Kind, Traits]:
     return table
 
 
+def test_an_unknown_outcome_of_every_kind_is_looked_up() -> None:
+    assert set(UnknownSettings().check_seconds()) == set(Kind)
+
+
 def test_a_kind_that_takes_the_sender_longer_is_waited_for_longer(kinds: dict[Kind, Traits]) -> None:
     endpoint = EndpointSettings(whatsapp_base_url="http://unused", whatsapp_text_timeout=timedelta(seconds=70))
     unknown = UnknownSettings()
