@@ -15,6 +15,8 @@ from typing import Any
 import orjson
 import structlog
 
+from shared.observability.log_context import add_subject
+
 _NUMBER = re.compile(r"(?<![0-9A-Za-z.:_-])\+?\d{8,15}(?=@)|(?<=\+)\d{8,15}")
 _LOGIN = re.compile(r"(?i)\b(basic|bearer)\s+[A-Za-z0-9+/=._~-]{6,}")
 
@@ -35,6 +37,7 @@ def configure_logs(service: str, level: str, style: str) -> None:
     """Sets up structlog and, for what libraries say, the standard library's logging with the same lines."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        add_subject,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

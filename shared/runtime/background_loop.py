@@ -1,7 +1,8 @@
 """A loop that looks for something again and again, and survives whatever it meets.
 
 Each role of a service is one of these: a step, and how long to wait after it. Redis or Postgres being away is expected:
-the loop waits and goes on. Any other error is logged with its trace, counted, and the loop goes on as well.
+the loop waits and goes on. Any other error is logged with its trace, counted, and the loop goes on as well. Its lines of the
+log are about nobody, whoever started it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from prometheus_client import Counter
 
 from shared.cancellation import end
 from shared.errors import RebuildNeeded, StoreUnavailable
+from shared.observability.log_context import about_nobody
 
 log = structlog.get_logger()
 _errors = Counter("paceline_loop_errors_total", "Steps of background loops that failed", ["loop", "cause"])
@@ -60,7 +62,7 @@ class BackgroundLoop:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[BackgroundLoop]:
         """Runs while the context is open; at its end lets the step in hand finish for 10 s at most."""
-        self._task = asyncio.create_task(self._run(), name=self.name)
+        self._task = asyncio.create_task(self._run(), name=self.name, context=about_nobody())
         try:
             yield self
         finally:

@@ -2,6 +2,8 @@
 
 A call goes out at once while fewer than ``lanes`` are under way; what arrives meanwhile leaves together when one returns.
 So the batch grows with the load by itself and no timer is needed.
+
+A batch is nobody's alone: it runs in a context of its own, and its lines of the log are about all that is in it.
 """
 
 from __future__ import annotations
@@ -9,7 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
 from typing import Generic, TypeVar
+
+from shared.observability.log_context import Several, Subject, current_subject, now_about
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,9 +29,10 @@ class Batcher(Generic[Item, Result]):
         self._call = call
         self._limit = limit
         self._lanes = lanes
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._waiting: deque[tuple[Item, asyncio.Future[Result], Subject | None]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._context = copy_context()
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """The item's result, to be awaited. Cancelling the future does not take the item out of a call under way."""
@@ -34,13 +40,13 @@ class Batcher(Generic[Item, Result]):
             # To ask for it each time is a system call, 4 % of a dispatcher at full load.
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, future, current_subject()))
         self._start(self._loop)
         return future
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._waiting and len(self._under_way) < self._lanes:
-            task = loop.create_task(self._send())
+            task = loop.create_task(self._send(), context=self._context.copy())
             self._under_way.add(task)
             task.add_done_callback(self._ended)
 
@@ -52,16 +58,17 @@ class Batcher(Generic[Item, Result]):
         batch = [self._waiting.popleft() for _ in range(min(self._limit, len(self._waiting)))]
         if not batch:
             return
+        now_about(Several([subject for _, _, subject in batch]))
         try:
-            results = await self._call([item for item, _ in batch])
+            results = await self._call([item for item, _, _ in batch])
             answered = list(zip(batch, results, strict=True))
         except BaseException as error:
-            for _, future in batch:
+            for _, future, _ in batch:
                 if not future.done():
                     future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, future), result in answered:
+        for (_, future, _), result in answered:
             if not future.done():
                 future.set_result(result)

@@ -13,6 +13,8 @@ from typing import Any
 import asyncpg
 import structlog
 
+from shared.observability.log_context import about_nobody
+
 log = structlog.get_logger()
 
 _NEVER_RETRIEVED = "exception was never retrieved"
@@ -20,7 +22,12 @@ _CONNECTION_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSE
 
 
 def tell_forgotten(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """For ``loop.set_exception_handler``."""
+    """For ``loop.set_exception_handler``. Its lines are about nobody: the loop tells of an error when the last that held it
+    is gone, which may be while any other request is handled."""
+    about_nobody().run(_tell, loop, context)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
     if isinstance(error, _CONNECTION_GONE) and str(context.get("message", "")).endswith(_NEVER_RETRIEVED):
         log.info("nobody waited for an answer of Postgres", error=type(error).__name__)
