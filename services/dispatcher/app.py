@@ -58,7 +58,7 @@ def consumer_name(settings: DispatcherSettings) -> str:
 
 
 def build_app(settings: DispatcherSettings) -> web.Application:
-    app = new_application("dispatcher")
+    app = new_application("dispatcher", settings)
 
     async def dispatching(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:

@@ -61,6 +61,7 @@ def build_app(settings: GatewaySettings) -> web.Application:
     """The application; it connects to nothing before it is started."""
     app = new_application(
         "gateway",
+        settings,
         # Outermost first: an answer of any kind, a refused login too, carries what CORS wants.
         middlewares=(
             same_site(settings.cors_origins if settings.enable_cors else ()),

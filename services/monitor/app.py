@@ -40,6 +40,7 @@ _CONNECTIONS = 4  # to Postgres: the three looks, and one to spare
 def build_app(settings: MonitorSettings) -> web.Application:
     app = new_application(
         "monitor",
+        settings,
         (same_site(), envelope_errors, login(settings)),
         health=False,
         drain=seconds(settings.drain_time),

@@ -59,7 +59,7 @@ class Role(Protocol):
 
 
 def build_app(settings: SchedulerSettings) -> web.Application:
-    app = new_application("scheduler")
+    app = new_application("scheduler", settings)
 
     async def scheduling(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:

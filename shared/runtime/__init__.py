@@ -1,3 +1,3 @@
-"""What every service starts with: ``service`` (settings, log, port, stop), ``envelope`` (answers and errors), ``access``
-(login), ``background_loop``, ``batching``.
+"""What every service starts with: ``service`` (settings, log, port, stop), ``request_identity`` (who asks), ``envelope``
+(answers and errors), ``access`` (login), ``background_loop``, ``batching``.
 """

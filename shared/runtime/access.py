@@ -11,7 +11,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -23,12 +22,12 @@ from multidict import istr
 from prometheus_client import Counter
 
 from shared.runtime.envelope import ApiError, answer
-from shared.runtime.login_throttle import LoginThrottle, client_address
+from shared.runtime.login_throttle import LoginThrottle
+from shared.runtime.request_identity import identity_of
 from shared.settings import ListenSettings
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
 _failed_logins = Counter("paceline_failed_logins_total", "Requests with a wrong login")
-CALLER = web.RequestKey("caller", str)
 _SEC_FETCH_SITE = istr("Sec-Fetch-Site")
 _FORWARDED_HOST = istr("X-Forwarded-Host")
 _FORWARDED_PORT = istr("X-Forwarded-Port")
@@ -39,12 +38,6 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def caller_of(request: web.Request) -> str:
-    """Who asks, as far as the login tells; '' where none is asked for."""
-    caller: str = request.get(CALLER, "")
-    return caller
-
-
 def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
     """Answers whether a request carries the login of the settings, or none is asked for. Raises ApiError 429 where its
     address has tried too many different wrong ones; a right one is not looked at then either, or guessing would go on."""
@@ -52,7 +45,6 @@ def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
     password = _digest(settings.dashboard_password.get_secret_value())
     pair = f"{settings.dashboard_username}:{settings.dashboard_password.get_secret_value()}"
     usual = b"Basic " + base64.b64encode(pair.encode("utf-8", "surrogatepass"))
-    trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
     throttle = LoginThrottle()
 
     def carries_login(request: web.Request) -> bool:
@@ -61,7 +53,8 @@ def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
         header = request.headers.get(hdrs.AUTHORIZATION, "")
         if not header:
             return False
-        address = client_address(request, trusted)
+        identity = identity_of(request)
+        address = identity.client
         wait = throttle.wait(address)
         if wait and throttle.knows(address, header):
             # Tried before and wrong, which this answer does not tell anew.
@@ -76,13 +69,13 @@ def login_check(settings: ListenSettings) -> Callable[[web.Request], bool]:
         # The header as every client writes it, in place of decoding and hashing it each time. It depends on the whole
         # login, and the time that comparing takes tells nothing of where it differs.
         if hmac.compare_digest(header.encode("utf-8", "surrogateescape"), usual):
-            request[CALLER] = settings.dashboard_username
+            identity.caller = settings.dashboard_username
             return True
         given = _basic_login(header)
         # Both are compared, whichever is wrong, so that the time tells nothing.
         right = hmac.compare_digest(_digest(given[0]), user) & hmac.compare_digest(_digest(given[1]), password)
         if right:
-            request[CALLER] = settings.dashboard_username
+            identity.caller = settings.dashboard_username
         else:
             throttle.failed(address, header)
             _failed_logins.inc()
@@ -145,7 +138,7 @@ def same_site(allowed_origins: Iterable[str] = ()) -> Middleware:
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Device-Id",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Device-Id, X-Request-Id",
     "Access-Control-Max-Age": "600",
 }
 
@@ -154,7 +147,7 @@ def _cors(origin: str) -> dict[str, str]:
     return {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Credentials": "true",
-        "Access-Control-Expose-Headers": "Retry-After, Idempotency-Replayed",
+        "Access-Control-Expose-Headers": "Retry-After, Idempotency-Replayed, X-Request-Id",
         "Vary": "Origin",
     }
 

@@ -14,6 +14,8 @@ from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidU
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from shared.runtime.envelope import answer, http_error_answer
+from shared.runtime.request_identity import HEADER as REQUEST_ID
+from shared.runtime.request_identity import identity_of
 
 log = structlog.get_logger()
 
@@ -47,14 +49,16 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        identity = identity_of(request)
         if status == HTTPStatus.BAD_REQUEST:
-            log.info("malformed request", kind=type(exc).__name__, client=request.remote)
+            log.info("malformed request", kind=type(exc).__name__)
             response = _malformed(exc)
         else:
             log.error("request failed outside its route", status=status, exc_info=exc)
             response = answer(status, "INTERNAL_SERVER_ERROR", "something is wrong on our side; it was logged")
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way already")
+        response.headers[REQUEST_ID] = identity.id
         response.force_close()
         return response
 

@@ -30,6 +30,7 @@ from shared.runtime.forgotten_errors import tell_forgotten
 from shared.runtime.listening import ListeningPort
 from shared.runtime.malformed_requests import LIMITS, Runner
 from shared.runtime.readiness import Readiness, ReadyCheck
+from shared.runtime.request_identity import answer_request_id, who_asks
 from shared.runtime.response_headers import add_security_headers
 from shared.runtime.silent_clients import SilentClients
 from shared.settings import ListenSettings, LogSettings, load, seconds
@@ -63,6 +64,7 @@ S = TypeVar("S", bound=ServiceSettings)
 
 def new_application(
     name: str,
+    settings: ListenSettings,
     middlewares: tuple[Middleware, ...] = (),
     client_max_size: int = 1024**2,
     health: bool = True,
@@ -73,7 +75,9 @@ def new_application(
     seconds for which it goes on answering at a stop. ``outlives_stores``: see ``Readiness``."""
     silent_clients = SilentClients()
     app = web.Application(
-        middlewares=(silent_clients.asked, *middlewares), client_max_size=client_max_size, handler_args=LIMITS
+        middlewares=(who_asks(settings), silent_clients.asked, *middlewares),
+        client_max_size=client_max_size,
+        handler_args=LIMITS,
     )
     app[SILENT_CLIENTS] = silent_clients
     app[SERVICE_NAME] = name
@@ -81,6 +85,7 @@ def new_application(
     app[READY_CHECKS] = app[READINESS].checks
     app[STOPPING] = asyncio.Event()
     app[DRAIN_SECONDS] = drain
+    app.on_response_prepare.append(answer_request_id)
     app.on_response_prepare.append(add_security_headers)
     app.on_response_prepare.append(_end_connection)
     if health:

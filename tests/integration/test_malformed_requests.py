@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import aiohttp
 import pytest
@@ -71,6 +72,11 @@ async def test_what_is_no_request_is_refused_and_not_repeated(start_service: Sta
         assert answer["code"].isupper(), what
         assert answer["message"], what
         assert SECRET not in head + body, what
+        # Of no request, and still there to ask about.
+        identity = re.search(rb"\r\nX-Request-Id: ([0-9a-f-]{36})\r\n", head)
+        assert identity, what
+        if status != 417:
+            assert f'"request_id":"{identity[1].decode()}","client":"127.0.0.1"' in service.log_text(), what
     assert SECRET.decode() not in service.log_text()
     assert "Traceback" not in service.log_text()
 

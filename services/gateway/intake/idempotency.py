@@ -26,9 +26,9 @@ from shared.database.connection import Database
 from shared.database.idempotency import CallerKey, KeptAnswer, Keyed, KeyTaken, find_answers
 from shared.messages import Kind
 from shared.messages.phone_key import phone_key
-from shared.runtime.access import caller_of
 from shared.runtime.batching import Batcher
 from shared.runtime.envelope import ApiError, InvalidInput
+from shared.runtime.request_identity import caller_of
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

@@ -195,7 +195,7 @@ def _moving(
             raise not_found("campaign")
         if status not in wanted:
             raise ApiError(409, f"CAMPAIGN_{status.upper()}", f"the campaign is {status} and cannot be {verb}")
-        log.info(f"campaign {verb}", campaign=str(token), client=request.remote)
+        log.info(f"campaign {verb}", campaign=str(token))
         return success(f"The campaign is {status}", {"campaign_token": str(token), "status": status})
 
     return handler
@@ -217,7 +217,7 @@ async def retry(request: web.Request) -> web.Response:
         raise ApiError(409, "CAMPAIGN_CANCELED", "the campaign is canceled and cannot be retried")
     if retried == -2:
         raise ApiError(409, "MEDIA_GONE", "the campaign's media is deleted; send it as a new campaign")
-    log.info("campaign retried", campaign=str(token), messages=retried, client=request.remote)
+    log.info("campaign retried", campaign=str(token), messages=retried)
     return success(f"{retried} messages are queued again", {"campaign_token": str(token), "retried": retried})
 
 
@@ -236,6 +236,5 @@ async def resolve(request: web.Request) -> web.Response:
         campaign=str(token),
         messages=resolved,
         resolution=resolution.value,
-        client=request.remote,
     )
     return success(f"{resolved} messages are resolved", {"campaign_token": str(token), "resolved": resolved})

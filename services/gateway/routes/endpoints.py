@@ -44,14 +44,14 @@ async def suspend(request: web.Request) -> web.Response:
     with suppress(QueueUnavailable):
         # The scheduler does it as well, and again after a loss of Redis.
         await withdraw(request.app[QUEUE], endpoint, f"suspended: {wish.reason}")
-    log.warning("endpoint suspended", endpoint=endpoint, reason=wish.reason, client=request.remote)
+    log.warning("endpoint suspended", endpoint=endpoint, reason=wish.reason)
     return await _answer(request, endpoint, "No attempt begins through it any more")
 
 
 async def resume(request: web.Request) -> web.Response:
     endpoint = _named(request)
     await resume_endpoint(request.app[DATABASE], endpoint)
-    log.warning("endpoint resumed", endpoint=endpoint, client=request.remote)
+    log.warning("endpoint resumed", endpoint=endpoint)
     return await _answer(request, endpoint, "It is put on trial as soon as its account says that it can send")
 
 
@@ -61,7 +61,7 @@ async def reset_breaker(request: web.Request) -> web.Response:
         raise ApiError(409, "ENDPOINT_SUSPENDED", "the endpoint is suspended; resume it first")
     slots = request.app[SETTINGS].endpoint_concurrency
     changed = await readmit(request.app[QUEUE], endpoint, slots, "closed", at_once=True)
-    log.warning("breaker reset", endpoint=endpoint, changed=changed, client=request.remote)
+    log.warning("breaker reset", endpoint=endpoint, changed=changed)
     return await _answer(request, endpoint, "The breaker is closed")
 
 
@@ -69,9 +69,7 @@ async def release_hold(request: web.Request) -> web.Response:
     endpoint = _named(request)
     wish = checked(ReleaseRequest, await read_json_object(request))
     held = await end_hold(request.app[DATABASE], endpoint)
-    log.warning(
-        "hold for new contacts released", endpoint=endpoint, held=held, reason=wish.reason, client=request.remote
-    )
+    log.warning("hold for new contacts released", endpoint=endpoint, held=held, reason=wish.reason)
     return await _answer(request, endpoint, "It may write to new contacts again" if held else "It was not held")
 
 
@@ -90,7 +88,7 @@ async def change_rate_profile(request: web.Request) -> web.Response:
         return after
 
     changes = await update_endpoint(request.app[DATABASE], endpoint, change)
-    log.info("rate profile of an endpoint changed", endpoint=endpoint, changes=changes, client=request.remote)
+    log.info("rate profile of an endpoint changed", endpoint=endpoint, changes=changes)
     await publish(request.app)
     return await _answer(request, endpoint, "The endpoint's rate profile is changed")
 

@@ -105,7 +105,7 @@ async def show_message(request: web.Request) -> web.Response:
 async def cancel(request: web.Request) -> web.Response:
     message = path_id(request, "id", "message")
     if await cancel_message(request.app[DATABASE], message, request.app[SHARD]):
-        log.info("message canceled", message=str(message), client=request.remote)
+        log.info("message canceled", message=str(message))
         return success("The message is canceled", {"message_id": str(message), "status": Status.CANCELED.value})
     found = await message_with_attempts(request.app[DATABASE], message)
     if found is None:
@@ -140,5 +140,5 @@ async def resolve(request: web.Request) -> web.Response:
     if changed:
         if resolution is Resolution.RESEND:
             possible_duplicates.inc()
-        log.info("message resolved", message=str(message), resolution=resolution.value, client=request.remote)
+        log.info("message resolved", message=str(message), resolution=resolution.value)
     return success(f"The message is {status}", {"message_id": str(message), "status": status.value})

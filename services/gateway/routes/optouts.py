@@ -76,7 +76,7 @@ async def add_optout(request: web.Request) -> web.Response:
             raise InvalidInput(("lid", "a hidden id such as 204800000000001@lid is wanted"))
         await note_number(request.app[DATABASE], lid, Person(phone, phone_key(phone)))
     found = await opt_out(request.app[DATABASE], phone_key(phone), phone, Scope(wish.scope))
-    log.info("opted out", scope=found.scope.value, client=request.remote)
+    log.info("opted out", scope=found.scope.value)
     return success("Nothing of this scope begins to this phone any more", _item(found))
 
 
@@ -84,5 +84,5 @@ async def remove_optout(request: web.Request) -> web.Response:
     phone = _phone(request)
     if not await opt_in(request.app[DATABASE], phone_key(phone)):
         raise not_found("opt-out")
-    log.info("opt-out removed", client=request.remote)
+    log.info("opt-out removed")
     return success("The phone may be sent to again", {"phone": phone})

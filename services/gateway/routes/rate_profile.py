@@ -102,7 +102,7 @@ async def change_rate_profile(request: web.Request) -> web.Response:
         return {name: value for name, value in after.items() if value != default_values[name]}
 
     changes = await update_changes(request.app[DATABASE], change)
-    log.info("rate profile changed", changes=changes, client=request.remote)
+    log.info("rate profile changed", changes=changes)
     await publish(request.app)
     return _answer(defaults, changes, "The rate profile is changed")
 

@@ -133,7 +133,7 @@ async def _accept_campaign(
         count = await request.app[ACCEPTANCE].accept_campaign(campaign)
     except OwnedMediaGone as error:
         raise ApiError(409, "MEDIA_GONE", str(error), [(draft.kind.value, str(error))]) from None
-    log.info("campaign accepted", campaign=str(token), messages=count, type=draft.kind.value, client=request.remote)
+    log.info("campaign accepted", campaign=str(token), messages=count, type=draft.kind.value)
     return response
 
 

@@ -26,7 +26,7 @@ def _lanes(lane: str | None) -> list[Lane]:
 async def stop(request: web.Request) -> web.Response:
     wish = checked(StopRequest, await read_json_object(request))
     stopped = await stop_lanes(request.app[DATABASE], _lanes(wish.lane), wish.reason)
-    log.warning("stopped", lanes=stopped, reason=wish.reason, client=request.remote)
+    log.warning("stopped", lanes=stopped, reason=wish.reason)
     return success("No attempt begins any more", {"stopped_lanes": stopped, "reason": wish.reason})
 
 
@@ -40,7 +40,7 @@ async def start(request: web.Request) -> web.Response:
             f"Postgres went back in time, noticed at {written_time(started.went_back_at)}: what it has as waiting is sent"
             " from now on, also what was sent in the time that it has lost"
         )
-    log.warning("started", still_stopped=stopped, confirmed=confirmed, client=request.remote)
+    log.warning("started", still_stopped=stopped, confirmed=confirmed)
     return success(
         "Sending goes on" if not stopped else "A lane is still stopped",
         {"stopped_lanes": stopped, "reason": started.reason, "confirmed": confirmed},

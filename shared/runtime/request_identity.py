@@ -1,0 +1,93 @@
+"""Who asks: an id for each request, its caller and its client, in every line that is written while it is handled.
+
+The id is the caller's, from ``X-Request-Id``, or one that is made here, and every answer carries it: errors, streams and what
+is no request too. What a caller gives is taken when it looks like an id; it reaches logs, so anything else is replaced.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from multidict import istr
+
+from shared.messages import new_message_ids
+from shared.observability.log_context import now_about
+from shared.runtime.login_throttle import client_address
+from shared.settings import ListenSettings
+
+HEADER = istr("X-Request-Id")
+# What ids are made of: UUIDs, hexadecimal, base64, a name before a slash. Neither 7 to 15 digits alone nor 8 behind a plus,
+# which may be a phone number; the log would blot the second out.
+_GIVEN = re.compile(r"(?!\d{7,15}\Z)(?!.*\+\d{8})[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+
+
+class RequestIdentity:
+    """What lines about a request carry. ``client``: the address of whoever asked, as far as it can be known; ``caller``: the
+    name of the login, '' until it was looked at and where none is asked for."""
+
+    __slots__ = ("caller", "client", "id")
+
+    def __init__(self, identity: str, client: str) -> None:
+        self.id = identity
+        self.client = client
+        self.caller = ""
+
+    def log_fields(self) -> Mapping[str, object]:
+        fields = {"request_id": self.id, "client": self.client}
+        if self.caller:
+            fields["caller"] = self.caller
+        return fields
+
+    def ids(self) -> Mapping[str, Sequence[str]]:
+        return {"request_ids": [self.id]}
+
+
+_IDENTITY = web.RequestKey("identity", RequestIdentity)
+
+
+def who_asks(settings: ListenSettings) -> Middleware:
+    """The outermost middleware: from here on lines are about the request."""
+    trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        _identify(request, _id_of(request), client_address(request, trusted))
+        return await handler(request)
+
+    return middleware
+
+
+def identity_of(request: web.BaseRequest) -> RequestIdentity:
+    """Of any request; one that no middleware has seen, such as what is no HTTP, gets a new id."""
+    known = request.get(_IDENTITY)
+    return known or _identify(request, _new_id(), request.remote or "")
+
+
+def caller_of(request: web.Request) -> str:
+    """Who asks, as far as the login tells; '' where none is asked for."""
+    return identity_of(request).caller
+
+
+async def answer_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """For ``on_response_prepare``."""
+    response.headers[HEADER] = identity_of(request).id
+
+
+def _identify(request: web.BaseRequest, identity: str, client: str) -> RequestIdentity:
+    request[_IDENTITY] = known = RequestIdentity(identity, client)
+    # Not taken back at its end: aiohttp handles each request in a task of its own.
+    now_about(known)
+    return known
+
+
+def _id_of(request: web.Request) -> str:
+    given = request.headers.get(HEADER)
+    return given if given and _GIVEN.fullmatch(given) else _new_id()
+
+
+def _new_id() -> str:
+    return str(new_message_ids()[0])
