@@ -58,9 +58,9 @@ def send(kind: Kind) -> Callable[[web.Request], Awaitable[web.Response]]:
                 phone, wish = plain
                 draft = draft_of(kind, wish, Lane.TRANSACTIONAL, request.app[RULES], datetime.now(UTC))
                 return await _accept_message(request.app, draft, phone, None)
-            return await _answer(request, await _asked(request, kind, await json_body(raw), account), key)
+            return await _answer(request.app, await _asked(request, kind, await json_body(raw), account), key)
         async with received(request, kind, _limits(kind, request.app)) as body:
-            return await _answer(request, await _asked(request, kind, body, account), key)
+            return await _answer(request.app, await _asked(request, kind, body, account), key)
 
     return handler
 
@@ -81,24 +81,23 @@ async def _asked(request: web.Request, kind: Kind, body: Body, account: AskedAcc
     return await read_asked(kind, body, request.app[SETTINGS].max_recipients, request.app[RULES].region)
 
 
-async def _answer(request: web.Request, asked: Asked, key: CallerKey | None) -> web.Response:
+async def _answer(app: web.Application, asked: Asked, key: CallerKey | None) -> web.Response:
     """Once for each Idempotency-Key."""
     if key is None or asked.recipients is None or asked.values is None:
-        return await _accept(request, asked, None)
+        return await _accept(app, asked, None)
     size = len(asked.recipients.accepted)
     digest = await off_the_loop(size, digest_of, asked.kind, asked.recipients, asked.values, asked.upload)
     claim = Claim(key, digest)
-    return await request.app[IDEMPOTENCY].once(key, digest, lambda: _accept(request, asked, claim))
+    return await app[IDEMPOTENCY].once(key, digest, lambda: _accept(app, asked, claim))
 
 
-async def _accept(request: web.Request, asked: Asked, claim: Claim | None) -> web.Response:
-    app = request.app
+async def _accept(app: web.Application, asked: Asked, claim: Claim | None) -> web.Response:
     recipients, draft = plan(asked, app[RULES], datetime.now(UTC))
     draft = await _looked_up(app, draft)
     async with stored(app[DATABASE], asked.upload, app[SETTINGS].media_max_total) as media:
         draft = draft if media is None else replace(draft, media=media)
         if recipients.several:
-            return await _accept_campaign(request, draft, recipients, claim)
+            return await _accept_campaign(app, draft, recipients, claim)
         return await _accept_message(app, draft, recipients.accepted[0], claim)
 
 
@@ -120,7 +119,7 @@ async def _accept_message(app: web.Application, draft: Draft, phone: str, claim:
 
 
 async def _accept_campaign(
-    request: web.Request, draft: Draft, recipients: Recipients, claim: Claim | None
+    app: web.Application, draft: Draft, recipients: Recipients, claim: Claim | None
 ) -> web.Response:
     # Not a time-ordered id: the token is what gives access to a campaign in a URL.
     token = uuid4()
@@ -130,7 +129,7 @@ async def _accept_campaign(
     listed = in_one_portion(recipients.accepted)
     campaign = NewCampaign(token, draft, listed, lambda _: tally, None if claim is None else claim.key)
     try:
-        count = await request.app[ACCEPTANCE].accept_campaign(campaign)
+        count = await app[ACCEPTANCE].accept_campaign(campaign)
     except OwnedMediaGone as error:
         raise ApiError(409, "MEDIA_GONE", str(error), [(draft.kind.value, str(error))]) from None
     log.info("campaign accepted", campaign=str(token), messages=count, type=draft.kind.value)
