@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,7 @@ from shared.messages import TERMINAL, TRANSITIONS, WAITING, Entry, Lane, Message
 from tests.servers import ROOT
 
 IDS = st.uuids()
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ENDPOINT_IDS = st.text("0123456789abcdef", min_size=1, max_size=16)
 ENTRIES = st.builds(
     Entry,
@@ -25,6 +27,10 @@ ENTRIES = st.builds(
     chosen=st.booleans(),
     crashes=st.integers(0, 1000),
     excluded=st.lists(ENDPOINT_IDS, max_size=5).map(tuple),
+    trace=st.sampled_from(["", TRACE]),
+    others=st.dictionaries(st.sampled_from(["z", "later"]), st.text(min_size=1)).map(
+        lambda of: tuple(sorted(of.items()))
+    ),
 )
 
 
@@ -33,6 +39,20 @@ def test_an_entry_survives_the_stream(entry: Entry) -> None:
     fields = entry.fields()
     assert all(isinstance(value, str) and value for value in fields.values())
     assert Entry.from_fields(fields, entry.lane) == entry
+
+
+def test_what_a_newer_version_wrote_is_in_every_entry_that_follows() -> None:
+    fields = {"v": "1", "m": UUID(int=1).hex, "n": "1", "t": TRACE, "later": "a", "z": "b"}
+    following = replace(Entry.from_fields(fields, Lane.BULK), attempt=2, endpoint="a", excluded=("b",))
+    assert following.fields() == fields | {"n": "2", "e": "a", "x": "b"}
+
+
+def test_a_line_about_an_entry_has_the_trace_where_there_is_one() -> None:
+    message = new_message_ids()[0]
+    assert Entry(message, 1, Lane.BULK).log_fields() == {"message": str(message)}
+    traced = Entry(message, 1, Lane.BULK, trace=TRACE)
+    assert traced.log_fields() == {"message": str(message), "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}
+    assert traced.ids() == {"message_ids": [str(message)]}
 
 
 def test_a_plain_entry_is_small() -> None:
