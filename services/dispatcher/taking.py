@@ -26,6 +26,7 @@ from shared.database.attempts import PeekedMessage, count_shard, end_unsendable,
 from shared.database.connection import Database
 from shared.errors import RebuildNeeded, StoreUnavailable
 from shared.messages import Refusal, Status
+from shared.observability.log_context import now_about
 from shared.queue.taking import Assignment, Settlement, Taken, Taking
 
 log = structlog.get_logger()
@@ -196,6 +197,7 @@ class TakingLoop:
             log.error("delivery failed", exc_info=error)
 
     async def _deliver(self, taken: TakenMessage) -> None:
+        now_about(taken.assignment.entry)
         try:
             await self._delivery.deliver(taken)
         finally:

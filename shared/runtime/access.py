@@ -138,7 +138,7 @@ def same_site(allowed_origins: Iterable[str] = ()) -> Middleware:
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Device-Id, X-Request-Id",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Device-Id, X-Request-Id, traceparent",
     "Access-Control-Max-Age": "600",
 }
 

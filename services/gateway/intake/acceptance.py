@@ -14,6 +14,7 @@ from uuid import UUID
 
 import prometheus_client
 import structlog
+from msgspec import Struct
 
 from shared.database.campaigns import NewCampaign, analyze_messages, insert_campaign
 from shared.database.connection import Database
@@ -23,6 +24,7 @@ from shared.messages import Entry
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
 from shared.runtime.batching import Batcher
+from shared.runtime.request_identity import traceparent_in_hand
 
 log = structlog.get_logger()
 
@@ -34,6 +36,13 @@ _unqueued = prometheus_client.Counter(
 )
 
 
+class _Asked(Struct, frozen=True):
+    """``trace``: the traceparent of its request. It goes into the entry alone, see docs/decisions/0026."""
+
+    message: NewMessage
+    trace: str
+
+
 class Acceptance:
     """``accept`` and ``accept_campaign`` return once the work is committed. ``close`` waits for what goes on behind."""
 
@@ -41,7 +50,7 @@ class Acceptance:
         self._database = database
         self._queue = queue
         self._chunk_size = chunk_size
-        self._batcher: Batcher[NewMessage, Exception | None] = Batcher(
+        self._batcher: Batcher[_Asked, Exception | None] = Batcher(
             # One batch at once: two took 10 µs more for each message, since each was smaller and costs 300 µs by itself.
             self._commit,
             limit=_BATCH,
@@ -52,22 +61,24 @@ class Acceptance:
         """Commits and enqueues a single send. Raises KeyTaken: nothing was done; DatabaseUnavailable: then it was not
         accepted, as far as can be known."""
         # A caller that hangs up does not take the message out of its batch.
-        refused = await self._batcher.submit(message)
+        refused = await self._batcher.submit(_Asked(message, traceparent_in_hand()))
         if refused is not None:
             raise refused
 
-    async def _commit(self, batch: Sequence[NewMessage]) -> list[Exception | None]:
-        refused = await insert_separately(self._database, batch)
+    async def _commit(self, batch: Sequence[_Asked]) -> list[Exception | None]:
+        refused = await insert_separately(self._database, [asked.message for asked in batch])
         await self._enqueue(batch, refused)
         return refused
 
-    async def _enqueue(self, batch: Sequence[NewMessage], refused: Sequence[Exception | None]) -> None:
-        accepted = [message for message, error in zip(batch, refused, strict=True) if error is None]
-        for (lane, kind), count in Counter((one.draft.lane, one.draft.kind) for one in accepted).items():
+    async def _enqueue(self, batch: Sequence[_Asked], refused: Sequence[Exception | None]) -> None:
+        accepted = [asked for asked, error in zip(batch, refused, strict=True) if error is None]
+        for (lane, kind), count in Counter(
+            (one.message.draft.lane, one.message.draft.kind) for one in accepted
+        ).items():
             _accepted.labels(lane.value, kind.value).inc(count)
-        committed = [message for message in accepted if message.draft.send_at is None]
+        committed = [asked for asked in accepted if asked.message.draft.send_at is None]
         try:
-            await enqueue(self._queue, [Placement(_entry(message)) for message in committed])
+            await enqueue(self._queue, [Placement(_entry(asked)) for asked in committed])
         except Exception as error:
             # Whatever it is, they are committed: who was told otherwise would send them again.
             _unqueued.inc(len(committed))
@@ -78,7 +89,7 @@ class Acceptance:
                 reason=str(error),
                 exc_info=unexpected,
             )
-            await self._mark_not_enqueued([message.id for message in committed])
+            await self._mark_not_enqueued([asked.message.id for asked in committed])
 
     async def _mark_not_enqueued(self, committed: Sequence[UUID]) -> None:
         try:
@@ -109,6 +120,6 @@ class Acceptance:
         await asyncio.gather(*self._behind, return_exceptions=True)
 
 
-def _entry(message: NewMessage) -> Entry:
-    chosen = message.draft.endpoint or ""
-    return Entry(message.id, 1, message.draft.lane, endpoint=chosen, chosen=bool(chosen))
+def _entry(asked: _Asked) -> Entry:
+    message, chosen = asked.message, asked.message.draft.endpoint or ""
+    return Entry(message.id, 1, message.draft.lane, endpoint=chosen, chosen=bool(chosen), trace=asked.trace)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from shared.endpoints.identity import endpoint_id
-from shared.messages import Status
+from shared.messages import Entry, Lane, Status
+from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.upkeep import promote, readmit
 from standalone.ports import free_port
 from tests.integration.dispatcher.stage import Stage, eventually, metrics_of
@@ -44,6 +46,27 @@ async def test_a_transient_error_that_passes(stage: Stage) -> None:
     assert (row["tries_used"], row["reason"]) == (3, None)
     assert (await stage.state("a"))["failures"] == "0", "a success ends the row of failures"
     await stage.nothing_left()
+
+
+async def test_the_log_names_message_and_trace_through_all_attempts(stage: Stage) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    await stage.sender.mood("500")
+    await stage.build("a", "b")
+    message = await stage.accept()
+    entry = Entry(message, 1, Lane.TRANSACTIONAL, trace=f"00-{trace}-00f067aa0ba902b7-01")
+    await enqueue(stage.queue, [Placement(entry)])
+    dispatcher = await stage.dispatcher("a", "b", WORKER_MAX_RETRIES="1", CIRCUIT_BREAKER_FAILURE_THRESHOLD="1")
+    async with stage.promoting():
+        await stage.ended(message, Status.FAILED)
+    lines = [orjson.loads(line) for line in dispatcher.log_text().splitlines() if line.startswith("{")]
+    attempts = [line for line in lines if line["event"] == "attempt"]
+    assert [(line["number"], line["message"], line["trace_id"]) for line in attempts] == [
+        (1, str(message), trace),
+        (2, str(message), trace),
+    ]
+    # Written for a whole batch, whoever of it came first.
+    opened = [line for line in lines if line["event"] == "breaker"]
+    assert [(line["message_ids"], line.get("message")) for line in opened] == [([str(message)], None)] * 2
 
 
 async def test_a_retry_waits_in_both_stores(stage: Stage) -> None:

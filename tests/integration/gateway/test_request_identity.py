@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -103,3 +103,25 @@ async def test_a_line_about_a_batch_names_all_requests_in_it(client: Client, mon
     written = [line for line in lines if line["event"].startswith("accepted")]
     assert [sorted(line["request_ids"]) for line in written] == [["request-0"], ["request-1", "request-2", "request-3"]]
     assert not any("request_id" in line for line in written)
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+async def test_the_trace_of_a_request_goes_into_the_entry(
+    client: Client, entries: Callable[[str], Awaitable[list[dict[str, str]]]]
+) -> None:
+    for given, expected in ((TRACEPARENT, TRACEPARENT), ("mine", None), (TRACEPARENT.upper(), None)):
+        text = TEXT | {"reference": given}
+        response = await client.post("/api/send/message", json=text, headers={"traceparent": given})
+        assert response.status == 202, "what is wrong with it is no reason to refuse a message"
+        assert (await entries("transactional"))[-1].get("t") == expected
+    assert (await client.post("/api/send/message", json=TEXT)).status == 202
+    assert set((await entries("transactional"))[-1]) == {"v", "m", "n"}, "of its own request, not of the one before"
+
+
+async def test_the_trace_stands_in_the_lines_about_the_request(client: Client) -> None:
+    with capture_logs(processors=[add_subject]) as lines:
+        await client.post("/api/stop", json={"reason": "a test"}, headers={"traceparent": TRACEPARENT})
+    assert [line["trace_id"] for line in lines if line["event"] == "stopped"] == [TRACE]
