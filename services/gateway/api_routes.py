@@ -18,6 +18,7 @@ from services.gateway.routes import campaigns, endpoints, gowa_webhook, messages
 from services.gateway.routes.sending import send
 from services.gateway.send_requests import plain_body, upload_body
 from shared.messages import KINDS, Kind, Status
+from shared.runtime import request_identity
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -76,6 +77,18 @@ _DEVICES = (
     ),
     Parameter(DEVICE_QUERY, "The same as X-Device-Id"),
 )
+REQUEST_ID = Parameter(
+    request_identity.HEADER,
+    "An id of yours for this request, 1 to 128 of `A-Z a-z 0-9 . _ : / + = -`; where it is none, or could be a phone number, "
+    "one is made",
+    place="header",
+)
+_TRACE = Parameter(
+    request_identity.TRACEPARENT,
+    "Your trace, as W3C Trace Context has it; lines of the logs about the request and its message have its id. One that is "
+    "not valid is ignored",
+    place="header",
+)
 _ACCEPTED: tuple[type[shapes.Answer], ...] = (shapes.AcceptedMessage, shapes.AcceptedCampaign)
 
 
@@ -90,7 +103,7 @@ def _send(kind: Kind) -> ApiRoute:
         {202: _ACCEPTED},
         errors=(400, 403, 404, 409, 413, 415, 422, *((507,) if traits.file else ())),
         bodies={JSON: plain, MULTIPART: upload_body(kind) if traits.file else plain, FORM: plain},
-        parameters=(_KEY, *_DEVICES),
+        parameters=(_KEY, *_DEVICES, _TRACE),
     )
 
 

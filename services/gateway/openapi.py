@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from services.gateway import shapes
-from services.gateway.api_routes import FOREIGN_ROUTES, ROUTES, ApiRoute, ForeignRoute, Parameter
+from services.gateway.api_routes import FOREIGN_ROUTES, REQUEST_ID, ROUTES, ApiRoute, ForeignRoute, Parameter
 from services.gateway.yaml_text import yaml_text
+from shared.runtime.request_identity import HEADER
 
 _FILE = Path("docs/openapi.yml")
 _ERRORS = {
@@ -31,6 +32,8 @@ _ERRORS = {
     503: "Postgres cannot be reached. Try again after `Retry-After` seconds with the same Idempotency-Key",
     507: "No space is left for media",
 }
+_REQUEST_ID = {"$ref": f"#/components/parameters/{HEADER}"}
+_HEADERS = {HEADER: {"$ref": f"#/components/headers/{HEADER}"}}
 _DESCRIPTION = (
     "A paced, crash-safe sending queue for WhatsApp. Fields and envelope are those of go-whatsapp-web-multidevice, so its "
     "clients need only another base URL, `…/api`. A 202 means: committed, and it will reach exactly one end."
@@ -78,9 +81,17 @@ def openapi_document() -> dict[str, Any]:
         "components": {
             "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
             "schemas": _schemas(),
+            "parameters": {HEADER: _parameter(REQUEST_ID)},
+            "headers": {
+                HEADER: {
+                    "description": "The id of the request, yours or one that was made. Lines of the logs about it have it",
+                    "schema": {"type": "string"},
+                }
+            },
             "responses": {
                 f"Error{status}": {
                     "description": description,
+                    "headers": _HEADERS,
                     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}},
                 }
                 for status, description in _ERRORS.items()
@@ -128,8 +139,7 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
     }
     parameters = [_path_parameter(name) for name in re.findall(r"{(\w+)}", route.path)]
     parameters += [_parameter(parameter) for parameter in route.parameters]
-    if parameters:
-        operation["parameters"] = parameters
+    operation["parameters"] = [*parameters, _REQUEST_ID]
     if not route.needs_login:
         operation["security"] = []
     if route.bodies:
@@ -155,6 +165,7 @@ def _answer(models: tuple[type[shapes.Answer], ...]) -> dict[str, Any]:
     description = " Or: ".join(re.sub(r"\s+", " ", model.__doc__ or "Done.") for model in models)
     return {
         "description": description,
+        "headers": _HEADERS,
         "content": {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}},
     }
 
@@ -166,9 +177,11 @@ def _foreign_operation(route: ForeignRoute) -> dict[str, Any]:
         "operationId": _operation_id(route.method, route.path),
         "tags": [route.group],
         "summary": route.summary,
+        "parameters": [_REQUEST_ID],
         "responses": {
             str(status): {
                 "description": "As it is" if status == 200 else "Something is wrong; it says what",
+                "headers": _HEADERS,
                 "content": {route.content_type: {"schema": schema}},
             }
             for status in route.statuses

@@ -21,8 +21,10 @@ from shared.runtime.login_throttle import client_address
 from shared.settings import ListenSettings
 from shared.traceparent import read_traceparent, trace_id_of
 
-HEADER = istr("X-Request-Id")
-TRACEPARENT = istr("traceparent")
+HEADER = "X-Request-Id"
+TRACEPARENT = "traceparent"
+# Found without being folded for each request.
+_HEADER, _TRACEPARENT = istr(HEADER), istr(TRACEPARENT)
 # What ids are made of: UUIDs, hexadecimal, base64, a name before a slash. Neither 7 to 15 digits alone nor 8 behind a plus,
 # which may be a phone number; the log would blot the second out.
 _GIVEN = re.compile(r"(?!\d{7,15}\Z)(?!.*\+\d{8})[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
@@ -61,7 +63,7 @@ def who_asks(settings: ListenSettings) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        traceparent = read_traceparent(request.headers.get(TRACEPARENT))
+        traceparent = read_traceparent(request.headers.get(_TRACEPARENT))
         _identify(request, _id_of(request), client_address(request, trusted), traceparent)
         return await handler(request)
 
@@ -87,7 +89,7 @@ def traceparent_in_hand() -> str:
 
 async def answer_request_id(request: web.Request, response: web.StreamResponse) -> None:
     """For ``on_response_prepare``."""
-    response.headers[HEADER] = identity_of(request).id
+    response.headers[_HEADER] = identity_of(request).id
 
 
 def _identify(request: web.BaseRequest, identity: str, client: str, traceparent: str) -> RequestIdentity:
@@ -98,7 +100,7 @@ def _identify(request: web.BaseRequest, identity: str, client: str, traceparent:
 
 
 def _id_of(request: web.Request) -> str:
-    given = request.headers.get(HEADER)
+    given = request.headers.get(_HEADER)
     return given if given and _GIVEN.fullmatch(given) else _new_id()
 
 

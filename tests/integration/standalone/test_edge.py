@@ -65,6 +65,8 @@ async def origin(tmp_path: Path) -> AsyncIterator[str]:
                 return short
             if request.path == "/forwarded":
                 return web.Response(text=f"{request.headers['X-Forwarded-For']}|{request.headers['X-Forwarded-Host']}")
+            if request.path == "/identity":
+                return web.Response(headers={"X-Request-Id": f"{request.headers.get('X-Request-Id')} answered"})
             if request.path == "/go-on":
                 go_on.set()
             return web.Response(text=f"{name} {request.path_qs} {request.headers['Host']}")
@@ -129,6 +131,14 @@ async def test_what_a_proxy_in_front_says_is_passed_on(origin: str, headers: dic
         client, host = (await response.text()).split("|")
     assert client == ", ".join([*([headers["X-Forwarded-For"]] if headers else []), "127.0.0.1"])
     assert host == headers.get("X-Forwarded-Host", origin.removeprefix("http://"))
+
+
+async def test_the_id_of_a_request_passes_both_ways(origin: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{origin}/identity", headers={"X-Request-Id": "mine"}) as response:
+            assert response.headers.getall("X-Request-Id") == ["mine answered"]
+        async with session.get(f"{origin}/identity") as response:
+            assert response.headers.getall("X-Request-Id") == ["None answered"], "the service makes it"
 
 
 async def test_each_event_passes_at_once(origin: str) -> None:

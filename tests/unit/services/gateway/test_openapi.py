@@ -43,9 +43,20 @@ def test_every_route_is_described_and_every_description_has_its_route() -> None:
     assert served | monitors | {("post", "/api/alerts/test")} == described
 
 
+def test_every_answer_carries_the_id_of_its_request() -> None:
+    document = openapi_document()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for status, response in operation["responses"].items():
+                described = response
+                if "$ref" in response:
+                    described = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+                assert "X-Request-Id" in described["headers"], (method, path, status)
+
+
 def test_every_reference_leads_somewhere() -> None:
     document = openapi_document()
     text = openapi_text()
-    for kind in ("schemas", "responses"):
+    for kind in ("schemas", "responses", "headers", "parameters"):
         for name in document["components"][kind]:
             assert f"#/components/{kind}/{name}" in text, f"{name} is described and not used"
