@@ -49,7 +49,7 @@ class ListenSettings(Settings):
     dashboard_realm: str = Field("Paceline", description="Realm shown by the browser's login box")
     trusted_proxies: CommaList = Field(
         default=["127.0.0.0/8", "::1"],
-        description="Addresses or networks of edges whose X-Forwarded-For is believed; wrong logins are throttled by client",
+        description="Addresses or networks of edges whose X-Forwarded-For is believed, in logs and where logins are throttled",
     )
     header_timeout: Duration = Field(
         timedelta(seconds=60),
