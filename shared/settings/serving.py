@@ -122,7 +122,7 @@ class FileTypeSettings(Settings):
 class RemoteMediaSettings(Settings):
     remote_media: str = Field(
         "fetch",
-        description="image_url and file_url: fetch (we fetch and upload them) or pass (the sender fetches them itself)",
+        description="Files given by their address: fetch (we fetch and upload them) or pass (the sender fetches them itself)",
     )
     remote_media_allow: CommaList = Field(
         default=[], description="Hosts or networks (CIDR) allowed in such URLs though they are not public"

@@ -56,8 +56,7 @@ def add_pages(app: web.Application, settings: GatewaySettings) -> None:
     context = {
         "realm": settings.dashboard_realm,
         "max_text": MAX_TEXT,
-        "max_image_size": settings.upload_limit(Kind.IMAGE),
-        "max_file_size": settings.upload_limit(Kind.FILE),
+        "upload_limits": {kind.value: settings.upload_limit(kind) for kind in Kind},
         "durations": [(value, _DURATION_NAMES[value]) for value in DURATIONS],
     }
 
