@@ -59,6 +59,7 @@ from shared.database.messages import (
 from shared.database.receipts import delivery_figures, record_receipts
 from shared.database.retention import drop_old_partitions, forget_dropped
 from shared.database.unknown import unknown_messages
+from shared.endpoints.breaker_state import BreakerOutcome
 from shared.endpoints.gowa import new_session
 from shared.endpoints.identity import endpoint_id, endpoints_of
 from shared.errors import DatabaseUnavailable
@@ -367,7 +368,7 @@ async def _batch(side: _Side, taking: Taking, parts: _Parts) -> list[tuple[str, 
     ]
     with parts.adding("settle"):
         await settle(side.database, count_shard("bench"), results)
-    await taking.settle([Settlement(taken, 0, 0, outcome="success", verdict="sent") for taken in assignments])
+    await taking.settle([Settlement(taken, 0, 0, outcome=BreakerOutcome.OK, verdict="sent") for taken in assignments])
     return [(str(result.whatsapp_id), result.endpoint) for result in results]
 
 

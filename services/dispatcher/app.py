@@ -18,6 +18,7 @@ from services.dispatcher.delivering import HOLD_LIMIT, LEASE_MARGIN, Delivery
 from services.dispatcher.gate import Gate
 from services.dispatcher.heartbeat import heartbeat
 from services.dispatcher.judging import Judging
+from services.dispatcher.preparing import Preparing
 from services.dispatcher.rate import CurrentRate
 from services.dispatcher.retry_policy import RetryRules
 from services.dispatcher.sending.client import SenderClient
@@ -27,9 +28,11 @@ from services.dispatcher.sending.media_files import MediaFiles
 from services.dispatcher.sending.remote_files import RemoteFiles
 from services.dispatcher.settings import DispatcherSettings
 from services.dispatcher.settlement import SettlementWriter
+from services.dispatcher.settling import Settling
 from services.dispatcher.taking import TakingLoop
 from services.dispatcher.typing_presence import TypingPresence
 from services.dispatcher.unlisted_answers import UnlistedAnswers
+from shared.database.attempts import count_shard
 from shared.database.connection import Database
 from shared.endpoints.gowa import new_session
 from shared.endpoints.identity import endpoints_of
@@ -97,25 +100,24 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     )
     media = MediaFiles(database, folder, remote if settings.remote_media == "fetch" else None)
     stack.push_async_callback(media.close)
+    rules = RetryRules(
+        max_retries=settings.worker_max_retries,
+        base_delay=seconds(settings.retry_base_delay),
+        cold_contact_delay=seconds(settings.cold_contact_delay),
+        check_seconds=settings.check_seconds(),
+    )
     delivery = Delivery(
         settings=settings,
-        dispatcher=name,
-        endpoints=endpoints,
-        database=database,
-        client=client,
-        judging=Judging(Lookups(lookups), UnlistedAnswers(queue), endpoints),
-        media=media,
-        rate=rate,
+        preparing=Preparing(database, endpoints, rate, media, count_shard(name)),
         typing=TypingPresence(client, rate, settings.typing_presence, stopping, chance),
         gate=Gate(database, name, lambda: taking.seen_beat),
+        client=client,
         breakers=breakers,
+        judging=Judging(Lookups(lookups), UnlistedAnswers(queue), endpoints),
+        settling=Settling(settings, name, database, writer, rate, rules, chance),
         writer=writer,
-        rules=RetryRules(
-            max_retries=settings.worker_max_retries,
-            base_delay=seconds(settings.retry_base_delay),
-            cold_contact_delay=seconds(settings.cold_contact_delay),
-            check_seconds=settings.check_seconds(),
-        ),
+        rate=rate,
+        rules=rules,
         chance=chance,
     )
     loop = TakingLoop(

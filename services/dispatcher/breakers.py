@@ -19,6 +19,7 @@ from aiobreaker.storage.base import CircuitBreakerStorage
 from prometheus_client import Counter
 
 from services.dispatcher.sending.verdict import Answer, not_sent
+from shared.endpoints.breaker_state import BreakerOutcome, BreakerState
 from shared.queue.taking import BreakerChange
 
 log = structlog.get_logger()
@@ -26,9 +27,9 @@ _changes = Counter(
     "paceline_breaker_changes_total", "Breakers that changed as this dispatcher saw it", ["endpoint", "to"]
 )
 _STATES = {
-    "closed": CircuitBreakerState.CLOSED,
-    "open": CircuitBreakerState.OPEN,
-    "half_open": CircuitBreakerState.HALF_OPEN,
+    BreakerState.CLOSED: CircuitBreakerState.CLOSED,
+    BreakerState.OPEN: CircuitBreakerState.OPEN,
+    BreakerState.HALF_OPEN: CircuitBreakerState.HALF_OPEN,
 }
 
 
@@ -113,7 +114,7 @@ class Breakers:
             for endpoint, snapshot in self._snapshots.items()
         }
 
-    def saw(self, endpoint: str, state: str, epoch: int, generation: int) -> None:
+    def saw(self, endpoint: str, state: BreakerState, epoch: int, generation: int) -> None:
         """Notes what an assignment or a settlement told of an endpoint, unless something newer is known."""
         snapshot = self._snapshots[endpoint]
         if snapshot.version == (epoch, generation) and snapshot.shared_state is _STATES[state]:
@@ -139,7 +140,7 @@ class Breakers:
 
         async def guarded() -> Answer:
             answer = await send()
-            if answer.breaker_outcome in ("fail", "critical"):
+            if answer.breaker_outcome in (BreakerOutcome.FAIL, BreakerOutcome.CRITICAL):
                 raise EndpointFailure(answer)
             return answer
 

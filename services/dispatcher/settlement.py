@@ -18,7 +18,7 @@ from shared.database.attempts import AttemptResult, count_shard, settle
 from shared.database.connection import Database
 from shared.errors import DatabaseUnavailable, StoreUnavailable
 from shared.messages import Status, Verdict
-from shared.queue.taking import Settlement, Taking
+from shared.queue.taking import Assignment, FollowUp, Settlement, Taking
 from shared.runtime.batching import Batcher
 
 log = structlog.get_logger()
@@ -28,6 +28,12 @@ _VERDICTS = {verdict: _verdicts.labels(verdict.value) for verdict in Verdict}
 _LONGEST_PAUSE = 1.0
 """Seconds; after a failover a verdict must be there before anybody looks for it in the chat."""
 T = TypeVar("T")
+
+
+def put_back(assignment: Assignment, after_ms: int = 0, slot_pause_ms: int = -1) -> Settlement:
+    """The end of an assignment without an attempt: the entry goes back, the slot as it was or after a pause."""
+    follow_up = FollowUp(assignment.entry, due_ms=after_ms)
+    return Settlement(assignment, ready_ms=slot_pause_ms, bulk_ready_ms=max(0, slot_pause_ms), follow_up=follow_up)
 
 
 class SettlementWriter:

@@ -18,9 +18,10 @@ import structlog
 from prometheus_client import Gauge
 
 from services.dispatcher.breakers import Breakers
-from services.dispatcher.delivering import HOLD_LIMIT, Delivery, TakenMessage
+from services.dispatcher.delivering import HOLD_LIMIT, Delivery
 from services.dispatcher.rate import CurrentRate
-from services.dispatcher.settlement import SettlementWriter
+from services.dispatcher.settlement import SettlementWriter, put_back
+from services.dispatcher.stages import TakenMessage
 from shared.clock import boottime
 from shared.database.attempts import PeekedMessage, count_shard, end_unsendable, peek
 from shared.database.connection import Database
@@ -172,7 +173,7 @@ class TakingLoop:
         """Those that wait here: a death is counted on all that is in hand, and would quarantine them beside the killer."""
         others = [suspect for suspect, _ in self._suspects]
         self._suspects.clear()
-        await asyncio.gather(*(self._delivery.put_back(suspect) for suspect in others))
+        await asyncio.gather(*(self._writer.release(put_back(suspect)) for suspect in others))
         self._count(-len(others))
 
     async def _finish(self) -> None:
@@ -206,7 +207,7 @@ class TakingLoop:
     async def _peek_and_deliver(self, assignments: Sequence[Assignment], taken_at: float) -> None:
         messages = await self._peek(assignments, taken_at)
         if messages is None:
-            await asyncio.gather(*(self._delivery.put_back(assignment) for assignment in assignments))
+            await asyncio.gather(*(self._writer.release(put_back(assignment)) for assignment in assignments))
             self._count(-len(assignments))
             return
         refused: list[tuple[Assignment, Refusal]] = []

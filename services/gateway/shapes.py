@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.gateway.intake.text import clean
+from shared.endpoints.breaker_state import BreakerState
 from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Receipt, Status, Verdict
 
 
@@ -324,8 +325,8 @@ class RateProfileAnswer(Answer):
     messages_per_minute: float | None = Field(description="What one account sends of a campaign; null: no limit")
 
 
-class BreakerState(Answer):
-    state: Literal["closed", "open", "half_open"]
+class BreakerReport(Answer):
+    state: BreakerState
     reason: str | None
     since: str | None
 
@@ -359,7 +360,7 @@ class EndpointItem(Answer):
     held_until: str | None = Field(
         description="WhatsApp lets the account open no new chats: it gets no new contacts until then; known ones go on"
     )
-    breaker: BreakerState | None = Field(description="null: Redis cannot be reached")
+    breaker: BreakerReport | None = Field(description="null: Redis cannot be reached")
     caps: Caps | None
     capped_until: str | None = Field(description="A cap is used up until then; null: none is, as far as anybody asked")
     bulk_capped_until: str | None = Field(description="The same for campaigns")

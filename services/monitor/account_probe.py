@@ -14,6 +14,7 @@ import aiohttp
 import structlog
 from prometheus_client import Counter
 
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.gowa import AccountState, account_state
 from shared.endpoints.identity import Endpoint
 from shared.errors import StoreUnavailable
@@ -74,7 +75,13 @@ class AccountProbe:
         try:
             if await distrust(self._queue, identity, reason, _TRIAL_AFTER_MS):
                 _opened.inc()
-                log.warning("breaker", endpoint=identity, before="closed", after="open", reason=reason)
+                log.warning(
+                    "breaker",
+                    endpoint=identity,
+                    before=BreakerState.CLOSED,
+                    after=BreakerState.OPEN,
+                    reason=reason,
+                )
         except StoreUnavailable as error:
             # At the next look; without Redis nothing is sent anyway.
             log.warning("breaker not opened", endpoint=identity, reason=str(error))

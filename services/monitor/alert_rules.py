@@ -15,6 +15,7 @@ from enum import StrEnum
 from services.monitor.checks.sending import alive, lag_seconds
 from services.monitor.observation import Observation
 from services.monitor.settings_of_alerts import AlertSettings
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.feedback import FeedbackState, drops_silently
 from shared.endpoints.gowa import AccountState
 from shared.endpoints.identity import Endpoint
@@ -195,8 +196,8 @@ def _accounts(seen: Observation, endpoints: Mapping[str, Endpoint], settings: Al
             text = "it is paired but not connected"
             yield Condition("account_offline", Severity.WARNING, text, identity, _OFFLINE)
         figures = queue.endpoints.get(identity) if queue else None
-        if figures is not None and figures.breaker != "closed":
-            if figures.breaker == "open":
+        if figures is not None and figures.breaker is not BreakerState.CLOSED:
+            if figures.breaker is BreakerState.OPEN:
                 out.add(identity)
             after = settings.alert_breaker_open_after
             if after and identity not in suspended:

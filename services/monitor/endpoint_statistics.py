@@ -9,6 +9,7 @@ from typing import Any
 from services.monitor.observation import Observation
 from shared.database.figures import AccountStanding
 from shared.database.receipts import DeliveryFigures
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.feedback import FeedbackState, drops_silently
 from shared.endpoints.identity import Endpoint
 from shared.messages import Verdict
@@ -101,12 +102,12 @@ def _times(queue: QueueFigures | None, figures: EndpointFigures | None) -> dict[
 def _breaker(figures: EndpointFigures | None) -> dict[str, Any]:
     state = figures.state if figures else {}
     return {
-        "state": figures.breaker if figures else "closed",
+        "state": (figures.breaker if figures else BreakerState.CLOSED).value,
         "failures": int(state.get("failures", "0")),
         "successes": int(state.get("successes", "0")),
         "since": moment(state.get("since")),
         "reason": state.get("reason") or None,
-        "next_trial": moment(state.get("not_before")) if figures and figures.breaker == "open" else None,
+        "next_trial": moment(state.get("not_before")) if figures and figures.breaker is BreakerState.OPEN else None,
     }
 
 

@@ -17,13 +17,12 @@ from services.monitor.health import HealthOfTheWhole
 from services.monitor.observation import Observation
 from shared.database.figures import DatabaseFigures, HistoryFigures
 from shared.database.receipts import DeliveryFigures
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.feedback import FeedbackState
 from shared.endpoints.gowa import AccountState
 from shared.endpoints.identity import Endpoint
 from shared.messages import CampaignStatus, Lane, Verdict
 from shared.queue.figures import QueueFigures
-
-_BREAKERS = ("closed", "half_open", "open")
 
 
 class QueueMetrics(Collector):
@@ -108,7 +107,7 @@ def _of_endpoints(queue: QueueFigures) -> Iterable[Metric]:
         "paceline_endpoint_answer_seconds", "Time that attempts took, summed", labels=["endpoint"]
     )
     for identity, figures in queue.endpoints.items():
-        for state in _BREAKERS:
+        for state in BreakerState:
             breaker.add_metric([identity, state], float(figures.breaker == state))
         used.add_metric([identity], figures.slots_used)
         for verdict in Verdict:

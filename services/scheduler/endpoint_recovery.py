@@ -13,6 +13,7 @@ from prometheus_client import Counter
 
 from shared.database.connection import Database
 from shared.database.rebuilding import suspended_endpoints
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.gowa import AccountState, account_state
 from shared.endpoints.identity import Endpoint
 from shared.messages import Lane
@@ -48,7 +49,7 @@ class EndpointRecovery:
         self._session = session
         self._endpoints = endpoints
         self._slots = slots
-        self._trial = "half_open" if breaker_enabled else "closed"
+        self._trial = BreakerState.HALF_OPEN if breaker_enabled else BreakerState.CLOSED
         self._clock = clock
         self._asked_at: dict[str, float] = {}
         self._account: dict[str, AccountState] = {}
@@ -60,7 +61,7 @@ class EndpointRecovery:
                 log.info("endpoint suspended", endpoint=identity, reason=suspended[identity])
         now = await clock_ms(self._queue)
         states = await endpoint_states(self._queue, list(self._endpoints))
-        opened = {identity: state for identity, state in states.items() if state.get("breaker") == "open"}
+        opened = {identity: state for identity, state in states.items() if state.get("breaker") == BreakerState.OPEN}
         waits_over = [
             identity
             for identity, state in opened.items()

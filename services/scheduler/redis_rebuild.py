@@ -27,6 +27,7 @@ from shared.database.rebuilding import (
     slots_in_use,
     suspended_endpoints,
 )
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.caps import Caps
 from shared.queue.connection import QueueConnection
 from shared.queue.upkeep import (
@@ -135,7 +136,7 @@ class RedisRebuild:
             )
             ready, bulk_ready = now + pause.ready_ms, now + pause.bulk_ready_ms
             states[endpoint] = {
-                "breaker": "closed",
+                "breaker": BreakerState.CLOSED.value,
                 "generation": str(epoch * _GENERATIONS),
                 "since": str(now),
                 "since_break": str(pause.since_break),
@@ -153,7 +154,7 @@ class RedisRebuild:
                     slots[slot] = (ready, bulk_ready)
             if endpoint in suspended:
                 states[endpoint] |= {
-                    "breaker": "open",
+                    "breaker": BreakerState.OPEN.value,
                     "reason": f"suspended: {suspended[endpoint]}".rstrip(": "),
                     "not_before": str(WITHDRAWN_UNTIL),
                     "ready_at": str(bulk_ready),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -101,6 +102,25 @@ async def peek(database: Database, messages: Sequence[UUID]) -> dict[UUID, Peeke
     }
 
 
+class GateOutcome(StrEnum):
+    """What the gate says of an attempt; see the function ``gate`` in SQL. Only ``passed`` begins it."""
+
+    PASSED = "passed"
+    REFUSED = "refused"
+    """The message has moved on, is over, or its lane is stopped: its entry stands for nothing any more."""
+    PUT_BACK = "put_back"
+    """Not through this slot now: its account is suspended, or an attempt is still open on it."""
+    LATER = "later"
+    """The recipient has just had a message, or is having one."""
+    VOID = "void"
+    """Redis or Postgres is not the one that the entry was made for."""
+    UNANSWERED = "unanswered"
+    """No word of the function's: it did not answer in time. It may have passed, but nothing may be sent any more."""
+
+
+_OUTCOMES = {outcome.value: outcome for outcome in GateOutcome}
+
+
 class GateRequest(Struct, frozen=True):
     """``token``: 32 hexadecimal digits. ``seconds``: from now until nobody can be waiting for the answer any more. ``gap``:
     seconds since the recipient's last message, at least; 0: any."""
@@ -116,12 +136,13 @@ class GateRequest(Struct, frozen=True):
 
 async def gate(
     database: Database, epoch: int, dispatcher: str, requests: Sequence[GateRequest], seen_beat: int = 0
-) -> dict[str, str]:
-    """Begins attempts; token -> 'passed', 'refused', 'put_back', 'later' or 'void' (see the function in SQL).
+) -> dict[str, GateOutcome]:
+    """Begins attempts; answers the outcome by token. A word that only a newer gate knows is ``put_back``: nothing was begun,
+    and the entry is kept.
 
-    Of several requests for one message only one is asked, the others are 'refused': the first of those with the highest
+    Of several requests for one message only one is asked, the others are ``refused``: the first of those with the highest
     number, since lower ones are of the past. Raises DatabaseUnavailable; may then be repeated, and passes again for the
-    same tokens only. ``seen_beat``: the highest beat number met in Redis; all are 'void' while Postgres has less.
+    same tokens only. ``seen_beat``: the highest beat number met in Redis; all are ``void`` while Postgres has less.
     """
     latest: dict[UUID, GateRequest] = {}
     for request in requests:
@@ -141,8 +162,8 @@ async def gate(
         [request.gap for request in asked] if any(request.gap for request in asked) else None,
         seen_beat,
     )
-    outcomes = {row["token"].hex: row["outcome"] for row in rows}
-    return {request.token: outcomes.get(request.token, "refused") for request in requests}
+    outcomes = {row["token"].hex: _OUTCOMES.get(row["outcome"], GateOutcome.PUT_BACK) for row in rows}
+    return {request.token: outcomes.get(request.token, GateOutcome.REFUSED) for request in requests}
 
 
 class AttemptResult(Struct, frozen=True):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.endpoints.breaker_state import BreakerState
 from shared.messages import Lane, Verdict
 from shared.queue.connection import QueueConnection
 
@@ -46,9 +47,8 @@ class EndpointFigures:
         return int(self.counters.get(name, "0"))
 
     @property
-    def breaker(self) -> str:
-        """closed, open or half_open."""
-        return self.state.get("breaker") or "closed"
+    def breaker(self) -> BreakerState:
+        return BreakerState(self.state.get("breaker") or BreakerState.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from msgspec import Struct
 
+from shared.endpoints.breaker_state import BreakerOutcome, BreakerState
 from shared.messages import Entry, Lane, Verdict
 from shared.queue.connection import QueueConnection
 from shared.settings import BreakerSettings, milliseconds
@@ -31,7 +32,7 @@ class Assignment(Struct, frozen=True):
     token: str
     ready_at: str
     bulk_ready_at: str
-    breaker: str
+    breaker: BreakerState
     generation: str
     since_break: int
     epoch: int
@@ -75,7 +76,7 @@ class Settlement(Struct, frozen=True):
     ready_ms: int = -1
     bulk_ready_ms: int = 0
     since_break: int | None = None
-    outcome: str = "ignore"
+    outcome: BreakerOutcome = BreakerOutcome.IGNORE
     reason: str = ""
     verdict: str = ""
     answer_ms: int = 0
@@ -84,8 +85,8 @@ class Settlement(Struct, frozen=True):
 
 class BreakerChange(Struct, frozen=True):
     endpoint: str
-    before: str
-    after: str
+    before: BreakerState
+    after: BreakerState
     reason: str
 
 
@@ -160,7 +161,7 @@ class Taking:
                     token=token,
                     ready_at=ready_at,
                     bulk_ready_at=bulk_ready_at,
-                    breaker=breaker,
+                    breaker=BreakerState(breaker),
                     generation=generation,
                     since_break=int(since_break),
                     epoch=int(epoch),
@@ -185,7 +186,7 @@ class Taking:
                 "bulk": item.bulk_ready_ms,
                 "ready_at": float(taken.ready_at),
                 "bulk_ready_at": float(taken.bulk_ready_at),
-                "outcome": item.outcome,
+                "outcome": item.outcome.value,
                 "generation": taken.generation,
                 "reason": item.reason,
                 "verdict": item.verdict,
@@ -214,7 +215,10 @@ class Taking:
         )
         for item in settlements:
             self._in_hand.pop(item.assignment.token, None)
-        return [BreakerChange(*change) for change in answer]
+        return [
+            BreakerChange(endpoint, BreakerState(before), BreakerState(after), reason)
+            for endpoint, before, after, reason in answer
+        ]
 
     async def take_back(self, suffixes: Sequence[str], now_ms: int | None = None) -> tuple[int, int]:
         """Gives back what a take whose answer was lost has given to this dispatcher: (slots, entries). Raises

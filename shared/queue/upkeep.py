@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.caps import Caps
 from shared.errors import QueueUnavailable
 from shared.messages import Entry, Lane
@@ -107,11 +108,11 @@ async def readmit(
     queue: QueueConnection,
     endpoint: str,
     slots: int,
-    to: str = "half_open",
+    to: BreakerState = BreakerState.HALF_OPEN,
     at_once: bool = False,
     now_ms: int | None = None,
 ) -> bool:
-    """Puts an open endpoint on trial ('half_open') or back into service ('closed'). Answers whether that changed it."""
+    """Puts an open endpoint on trial or back into service. Answers whether that changed it."""
     before = await queue.run(
         "readmit", "" if now_ms is None else now_ms, queue.keys.prefix, endpoint, slots, to, "1" if at_once else "0"
     )

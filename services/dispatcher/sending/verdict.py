@@ -29,6 +29,7 @@ from services.dispatcher.sending.sender_answers import (
     Confirm,
     Meaning,
 )
+from shared.endpoints.breaker_state import BreakerOutcome
 from shared.messages import Verdict
 
 
@@ -48,24 +49,24 @@ class Answer(Struct, frozen=True):
     elapsed_ms: int = 0
 
     @property
-    def breaker_outcome(self) -> str:
-        """What it says about the endpoint: ok, fail, critical or ignore."""
-        return "ignore" if self.too_late else _BREAKER_OUTCOMES[self.verdict]
+    def breaker_outcome(self) -> BreakerOutcome:
+        """What it says about the endpoint."""
+        return BreakerOutcome.IGNORE if self.too_late else _BREAKER_OUTCOMES[self.verdict]
 
 
 _BREAKER_OUTCOMES = {
-    Verdict.SENT: "ok",
-    Verdict.REFUSED: "ok",
-    Verdict.ELSEWHERE: "ok",
+    Verdict.SENT: BreakerOutcome.OK,
+    Verdict.REFUSED: BreakerOutcome.OK,
+    Verdict.ELSEWHERE: BreakerOutcome.OK,
     # It got as far as the URL, which says nothing about the way to WhatsApp.
-    Verdict.UNFETCHED: "ignore",
-    Verdict.TRANSIENT: "fail",
-    Verdict.UNKNOWN: "fail",
-    Verdict.NOT_SENT: "fail",
-    Verdict.LOGGED_OUT: "critical",
-    Verdict.MISCONFIGURED: "critical",
+    Verdict.UNFETCHED: BreakerOutcome.IGNORE,
+    Verdict.TRANSIENT: BreakerOutcome.FAIL,
+    Verdict.UNKNOWN: BreakerOutcome.FAIL,
+    Verdict.NOT_SENT: BreakerOutcome.FAIL,
+    Verdict.LOGGED_OUT: BreakerOutcome.CRITICAL,
+    Verdict.MISCONFIGURED: BreakerOutcome.CRITICAL,
     # WhatsApp refuses a new chat; the account works and its known chats go on.
-    Verdict.COLD_CONTACT_LOCKED: "ignore",
+    Verdict.COLD_CONTACT_LOCKED: BreakerOutcome.IGNORE,
 }
 _SENT = Meaning(Verdict.SENT)
 _LONGEST_REASON = 300

@@ -44,6 +44,7 @@ from shared.database.connection import Database
 from shared.database.messages import Row, campaign_messages
 from shared.database.unknown import Resolution
 from shared.database.unknown import resolve_campaign as resolve_unknown_of
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.pacing import expected_bulk_gap_ms
 from shared.errors import QueueUnavailable
 from shared.messages import CampaignStatus, Lane
@@ -148,7 +149,7 @@ def accounts_wait(states: Collection[Mapping[str, str]], lane: str, now_ms: int)
     capped = []
     for state in states:
         until = float(state.get(cap) or 0)
-        if state.get("breaker") == "open":
+        if state.get("breaker") == BreakerState.OPEN:
             continue
         if until <= now_ms:
             return None

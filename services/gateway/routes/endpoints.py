@@ -22,6 +22,7 @@ from services.gateway.shapes import ReleaseRequest, SuspendRequest
 from shared.database.endpoints import EndpointRow, endpoint_rows, resume_endpoint, suspend_endpoint
 from shared.database.endpoints import release_hold as end_hold
 from shared.database.rate_profile import update_endpoint
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import RateProfile
 from shared.errors import QueueUnavailable
@@ -60,7 +61,7 @@ async def reset_breaker(request: web.Request) -> web.Response:
     if (await endpoint_rows(request.app[DATABASE], [endpoint]))[endpoint].suspended_at is not None:
         raise ApiError(409, "ENDPOINT_SUSPENDED", "the endpoint is suspended; resume it first")
     slots = request.app[SETTINGS].endpoint_concurrency
-    changed = await readmit(request.app[QUEUE], endpoint, slots, "closed", at_once=True)
+    changed = await readmit(request.app[QUEUE], endpoint, slots, BreakerState.CLOSED, at_once=True)
     log.warning("breaker reset", endpoint=endpoint, changed=changed)
     return await _answer(request, endpoint, "The breaker is closed")
 
@@ -152,7 +153,7 @@ def _item(
 def _breaker(state: dict[str, str]) -> dict[str, Any]:
     since = state.get("since")
     return {
-        "state": state.get("breaker") or "closed",
+        "state": state.get("breaker") or BreakerState.CLOSED,
         "reason": state.get("reason") or None,
         "since": written_time(datetime.fromtimestamp(int(since) / 1000, UTC)) if since else None,
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from services.monitor.checks.finding import Finding, Health
 from services.monitor.observation import Observation
+from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.feedback import FeedbackState
 from shared.endpoints.gowa import AccountState
 from shared.endpoints.identity import Endpoint
@@ -30,11 +31,11 @@ def accounts(seen: Observation, endpoints: Mapping[str, Endpoint]) -> list[Findi
     idle = set()
     if queue is not None:
         for identity, figures in queue.endpoints.items():
-            if figures.breaker != "closed":
-                what = "does not send" if figures.breaker == "open" else "is on trial"
+            if figures.breaker is not BreakerState.CLOSED:
+                what = "does not send" if figures.breaker is BreakerState.OPEN else "is on trial"
                 reason = f"endpoint {identity} {what}: its breaker is {figures.breaker.replace('_', '-')}"
                 findings.append(Finding(Health.DEGRADED, "endpoints", reason, figures.state.get("reason", "")))
-            if figures.breaker == "open":
+            if figures.breaker is BreakerState.OPEN:
                 idle.add(identity)
     for identity, account in seen.accounts.items():
         if account in _WORDS:

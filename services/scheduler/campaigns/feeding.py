@@ -28,6 +28,7 @@ from shared.database.feeding import (
     release_chunk,
     waiting_entries,
 )
+from shared.endpoints.breaker_state import BreakerState
 from shared.errors import RebuildNeeded, StoreUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
@@ -119,7 +120,11 @@ class Feeding:
         return _Lengths(
             lanes={stream: await stream_length(self._queue, stream.suffix) for stream in streams},
             own={stream: await stream_length(self._queue, stream.suffix) for stream in own},
-            working={endpoint for endpoint, state in states.items() if state.get("breaker", "closed") == "closed"},
+            working={
+                endpoint
+                for endpoint, state in states.items()
+                if (state.get("breaker") or BreakerState.CLOSED) == BreakerState.CLOSED
+            },
             high=self._high_water,
         )
 

@@ -94,7 +94,7 @@ async def test_a_send_goes_out_after_the_thaw_although_its_client_has_left(
 
 
 async def test_a_send_that_is_on_its_way_stops_there(start: Start) -> None:
-    gowa = await start(devices=("sales-1", "sales-2"), latency=0.05, deadline=0.06)
+    gowa = await start(devices=("sales-1", "sales-2"), latency=1.0, deadline=1.1)
     sending = asyncio.create_task(gowa.send(device="sales-1"))
     await until(gowa.lines)
     await gowa.mood("frozen")
