@@ -8,7 +8,6 @@ nothing of Redis is a reason to tell its caller that it was not accepted.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,11 +20,11 @@ from shared.errors import QueueUnavailable, RebuildNeeded
 from shared.queue.keys import Keys
 from shared.queue.refusals import code_of, is_of_another_server, is_of_keys, text_of, unavailable
 from shared.queue.rights import missing_text, no_channel_text
+from shared.queue.scripts import load_scripts
 from shared.queue.way_to_redis import pool_to, way_of
 from shared.settings import RedisSettings
 
 log = structlog.get_logger()
-_SCRIPTS = Path(__file__).parent / "lua"
 _ABOUT_THE_REQUEST = ("ERR", "NOGROUP")
 """Errors that say nothing of the server, such as that there is no such key."""
 
@@ -48,9 +47,9 @@ class QueueConnection:
         self.way = way_of(settings)
         self.pool = pool_to(self.way, settings, pool_size or settings.redis_pool_size)
         self.redis: Redis = Redis(connection_pool=self.pool)
+        self._sources = load_scripts()
         self._scripts: dict[str, AsyncScript] = {
-            file.stem: self.redis.register_script(file.read_text(encoding="utf-8"))
-            for file in sorted(_SCRIPTS.glob("*.lua"))
+            name: self.redis.register_script(source.text) for name, source in self._sources.items()
         }
         self._probed: Probe | None = None
 
@@ -115,7 +114,8 @@ class QueueConnection:
         except DataError:
             raise
         except Exception as error:
-            raise self._refused(error) from error
+            said = self._sources[script].traced(text_of(error))
+            raise QueueUnavailable(self._refused(error).reason, said) from error
 
     def _refused(self, error: Exception) -> QueueUnavailable:
         """Another server may answer next time, with other rights: rights are no part of what is replicated."""

@@ -11,11 +11,7 @@
 --
 -- Makes impossible: an endpoint of the settings that never gets a turn; a slot of an open endpoint coming back early.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix = ARGV[2]
 local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id')
 if not epoch[1] or epoch[2] ~= string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') then

@@ -12,11 +12,7 @@
 -- Makes impossible: the answer to a send of before closing what was opened here, since the generation is raised; a pause
 -- being forgotten while the endpoint is out of the rota.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, endpoint = ARGV[2], ARGV[3]
 local state_key = prefix .. ':state:' .. endpoint
 local state = redis.call('HMGET', state_key, 'breaker', 'ready_at', 'bulk_ready_at')

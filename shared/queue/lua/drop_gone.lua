@@ -12,11 +12,7 @@
 -- Makes impossible: a slot in use or one whose pause or cap is not over being dropped; one that two versions of the settings
 -- do not agree about, as long as anybody who knows it speaks; an account that comes back before its pause is over.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, after = ARGV[2], tonumber(ARGV[3])
 local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id')
 if not epoch[1] or epoch[2] ~= string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') then

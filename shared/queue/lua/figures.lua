@@ -20,11 +20,7 @@
 --
 -- Makes impossible: figures of one event that contradict each other, such as a slot counted both as used and as free.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, group, minutes = ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id')

@@ -18,11 +18,7 @@
 -- The slots come back at once though an answer may still be on its way: Postgres lets no second attempt begin on a slot
 -- whose attempt is open.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]
 
 -- An open endpoint has no slot in the rota; its longest pauses stand in its state until it is readmitted.

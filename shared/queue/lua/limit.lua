@@ -14,11 +14,7 @@
 -- what it has sent already. A slot is moved only while it stands at the
 -- time that a cap gave it; a pause is kept.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, endpoint = ARGV[2], ARGV[3]
 local state_key = prefix .. ':state:' .. endpoint
 local names = {'cap_hour', 'cap_day', 'bulk_cap_hour', 'bulk_cap_day'}

@@ -9,11 +9,7 @@
 --
 -- Makes impossible: a count that grows Redis, or that outlives what it counted.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local width = tonumber(ARGV[5])
 local key = ARGV[2] .. ':noted:' .. ARGV[3] .. ':' .. math.floor(now / width)
 redis.call('INCRBY', key, ARGV[4])

@@ -8,11 +8,7 @@
 --
 -- Returns the counts, in the order asked for. Changes nothing.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local window = math.floor(now / tonumber(ARGV[3]))
 local counts = {}
 for index = 4, #ARGV do

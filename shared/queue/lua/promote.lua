@@ -12,11 +12,7 @@
 -- Makes impossible: an entry that is neither parked nor in a stream; a slot that no death can give back; a half-open
 -- breaker that waits for ever for the answer to a trial.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, limit = ARGV[2], tonumber(ARGV[3])
 local scheduled, rota, rota_bulk, busy = prefix .. ':scheduled', prefix .. ':rota', prefix .. ':rota:bulk', prefix .. ':busy'
 

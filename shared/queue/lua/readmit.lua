@@ -12,11 +12,7 @@
 --
 -- Makes impossible: two schedulers putting one endpoint on trial twice; a pause being skipped by a trial.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, endpoint = ARGV[2], ARGV[3]
 local state_key = prefix .. ':state:' .. endpoint
 local state = redis.call('HMGET', state_key, 'breaker', 'not_before', 'ready_at', 'bulk_ready_at')

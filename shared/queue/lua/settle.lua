@@ -29,11 +29,7 @@
 -- Makes impossible: an entry acknowledged while its follow-up is lost; a slot given back by somebody who does not own it
 -- any more; an answer from before a change of the breaker deciding about the breaker after it.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, group = ARGV[2], ARGV[3]
 local breaker_settings = cjson.decode(ARGV[4])
 local settlements = cjson.decode(ARGV[5])

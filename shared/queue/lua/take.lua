@@ -27,11 +27,7 @@
 -- campaigns; capped_until, bulk_capped_until (ms): since when a cap was met, its slots stand at this time in the rota.
 -- P:sends:<endpoint> is a zset of tokens, score = when their message was settled (ms), or taken while it is in hand.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]
 local lease, trial = tonumber(ARGV[5]), tonumber(ARGV[6])
 local first_token = 8

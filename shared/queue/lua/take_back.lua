@@ -13,11 +13,7 @@
 -- Makes impossible: accounts leased to a dispatcher that lives and does not know of it, until the lease ends; a slot or an
 -- entry in its hand being taken from it.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]
 local known = cjson.decode(ARGV[5])
 

@@ -11,11 +11,7 @@
 --
 -- Makes impossible: a slot of a suspended endpoint in the rota; its pause being forgotten meanwhile.
 
-local now = tonumber(ARGV[1])
-if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+-- include: clock
 local prefix, endpoint = ARGV[2], ARGV[3]
 local state_key = prefix .. ':state:' .. endpoint
 local state = redis.call('HMGET', state_key, 'breaker', 'not_before', 'ready_at')

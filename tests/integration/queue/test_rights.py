@@ -175,7 +175,7 @@ async def test_the_probe_changes_nothing(queue: QueueConnection) -> None:
 
 def test_the_rights_are_those_of_what_is_called() -> None:
     called = set()
-    for file in LUA.glob("*.lua"):
+    for file in LUA.rglob("*.lua"):
         if file.name != "probe.lua":
             called |= set(re.findall(r"redis\.p?call\('(\w+)'(?:, '([A-Z]+)')?", file.read_text(encoding="utf-8")))
     for folder in ("shared", "services"):

@@ -1,11 +1,14 @@
 """settle.lua: entries leave, slots return with their pauses, breakers change; repeating it changes nothing."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from shared.errors import QueueUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.scripts import FOLDER
 from shared.queue.taking import Assignment, BreakerChange, FollowUp, Settlement, Taking
 from shared.queue.upkeep import promote, readmit
 from shared.settings import BreakerSettings
@@ -300,3 +303,12 @@ async def test_an_entry_is_never_gone_before_its_follow_up_is_there(queue: Queue
     with pytest.raises(Exception, match="WRONGTYPE"):
         await taking.settle([done(assignment, follow_up=FollowUp(replace(following, endpoint="a")))], NOW)
     assert [one.message for one in await entries_in(queue, ":transactional")] == [assignment.entry.message]
+
+
+async def test_what_ends_a_script_is_told_by_the_line_of_its_file(queue: QueueConnection) -> None:
+    await queue.redis.set(queue.keys.bound, "not a set")
+    with pytest.raises(QueueUnavailable, match=r"[a-z]+\.lua:\d+") as refused:
+        await put(queue, entry(endpoint="a"))
+    file, line = re.findall(r"(\w+\.lua):(\d+)", str(refused.value))[-1]
+    [path] = FOLDER.rglob(file)
+    assert "SADD" in path.read_text(encoding="utf-8").splitlines()[int(line) - 1]
