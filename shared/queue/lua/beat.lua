@@ -13,10 +13,7 @@
 
 -- include: clock
 local prefix = ARGV[2]
-local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id')
-if not epoch[1] or epoch[2] ~= string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') then
-    return {'REBUILD'}
-end
+-- include: epoch
 redis.call('HSET', prefix .. ':dispatchers', ARGV[3], now)
 local slots = {}
 for index = 5, #ARGV do

@@ -14,10 +14,7 @@
 
 -- include: clock
 local prefix, after = ARGV[2], tonumber(ARGV[3])
-local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id')
-if not epoch[1] or epoch[2] ~= string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') then
-    return {'REBUILD'}
-end
+-- include: epoch
 local rota, rota_bulk, named = prefix .. ':rota', prefix .. ':rota:bulk', prefix .. ':named'
 for index = 5, #ARGV do
     for number = 0, tonumber(ARGV[4]) - 1 do

@@ -10,27 +10,17 @@
 -- Makes impossible: some entries of a call being added and others not; an entry in a bound stream that nobody looks at.
 
 local prefix = ARGV[1]
+-- include: entries
 local epoch = redis.call('HGET', KEYS[1], 'number')
 if ARGV[2] ~= '' and epoch ~= ARGV[2] then
     return {'REBUILD'}
 end
 local entries = cjson.decode(ARGV[3])
 for _, entry in ipairs(entries) do
-    local fields = entry.fields
     if entry.due > 0 then
-        redis.call('ZADD', prefix .. ':scheduled', entry.due, cjson.encode({lane = entry.lane, fields = fields}))
+        redis.call('ZADD', prefix .. ':scheduled', entry.due, cjson.encode({lane = entry.lane, fields = entry.fields}))
     else
-        local suffix = ':' .. entry.lane
-        if fields.e then
-            suffix = ':endpoint:' .. fields.e .. ':' .. entry.lane
-            redis.call('SADD', prefix .. ':bound', fields.e)
-        end
-        local flat = {}
-        for name, value in pairs(fields) do
-            flat[#flat + 1] = name
-            flat[#flat + 1] = value
-        end
-        redis.call('XADD', prefix .. suffix, '*', unpack(flat))
+        add_entry(entry.lane, entry.fields)
     end
 end
 if #entries > 0 then

@@ -20,33 +20,17 @@
 
 -- include: clock
 local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]
-
--- An open endpoint has no slot in the rota; its longest pauses stand in its state until it is readmitted.
-local function keep_pause(state_key, ready_at, bulk_ready_at)
-    local kept = redis.call('HMGET', state_key, 'ready_at', 'bulk_ready_at')
-    redis.call('HSET', state_key, 'ready_at', math.max(ready_at, tonumber(kept[1] or '0')),
-        'bulk_ready_at', math.max(bulk_ready_at, tonumber(kept[2] or '0')))
-end
+-- include: pending
+-- include: giving_back
 
 local beat = redis.call('HGET', prefix .. ':dispatchers', dispatcher)
 if ARGV[5] ~= '' and beat and beat ~= ARGV[5] then
     return {'ALIVE'}
 end
 
--- What is pending for the dispatcher; nothing in a stream that has no group yet. Any other error ends the script: taken for
--- nothing, the consumer would be deleted, and Redis forgets with it what it had taken.
-local function pending_in(stream, limit)
-    local pending = redis.pcall('XPENDING', stream, group, '-', '+', limit, dispatcher)
-    if not pending.err then
-        return pending
-    end
-    return string.find(pending.err, 'NOGROUP', 1, true) and {} or
-        redis.call('XPENDING', stream, group, '-', '+', limit, dispatcher)
-end
-
 local LIMIT = 5000
 local function hand_back(stream)
-    local pending = pending_in(stream, LIMIT)
+    local pending = pending_of(dispatcher, stream, LIMIT)
     for _, line in ipairs(pending) do
         local entry = redis.call('XRANGE', stream, line[1], line[1])[1]
         if entry then
@@ -64,7 +48,7 @@ for index = 7, #ARGV do
     if ARGV[5] == '' then
         handed_back = hand_back(stream) or handed_back
     end
-    left = left or #pending_in(stream, 1) > 0
+    left = left or #pending_of(dispatcher, stream, 1) > 0
 end
 if handed_back then
     redis.pcall('PUBLISH', prefix .. ':wake', '1')
@@ -78,23 +62,8 @@ end
 local given = 0
 local owners = redis.call('HGETALL', prefix .. ':busy:owners')
 for index = 1, #owners, 2 do
-    local slot = owners[index]
-    local owner, bulk_before = string.match(owners[index + 1], '^[^|]*|([^|]*)|([^|]*)$')
-    if owner == dispatcher then
-        -- It may have been sent just now: the caps count it from here.
-        redis.call('ZADD', prefix .. ':sends:' .. string.match(slot, '^(.*)/'), 'XX', now, string.match(owners[index + 1], '^([^|]*)'))
-        local state_key = prefix .. ':state:' .. string.match(slot, '^(.*)/')
-        local ready_at = now + tonumber(ARGV[6])
-        -- The campaigns' pause of before the slot was taken is kept.
-        local bulk_ready_at = math.max(ready_at, tonumber(bulk_before) or 0)
-        if redis.call('HGET', state_key, 'breaker') == 'open' then
-            keep_pause(state_key, ready_at, bulk_ready_at)
-        else
-            redis.call('ZADD', prefix .. ':rota', ready_at, slot)
-            redis.call('ZADD', prefix .. ':rota:bulk', bulk_ready_at, slot)
-        end
-        redis.call('ZREM', prefix .. ':busy', slot)
-        redis.call('HDEL', prefix .. ':busy:owners', slot)
+    if string.match(owners[index + 1], '^[^|]*|([^|]*)|') == dispatcher then
+        give_back_of_the_dead(owners[index], owners[index + 1], tonumber(ARGV[6]))
         given = given + 1
     end
 end

@@ -14,53 +14,24 @@
 
 -- include: clock
 local prefix, limit = ARGV[2], tonumber(ARGV[3])
+-- include: entries
+-- include: giving_back
 local scheduled, rota, rota_bulk, busy = prefix .. ':scheduled', prefix .. ':rota', prefix .. ':rota:bulk', prefix .. ':busy'
 
 local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, limit)
 for _, member in ipairs(due) do
     local entry = cjson.decode(member)
-    local suffix = ':' .. entry.lane
-    if entry.fields.e then
-        suffix = ':endpoint:' .. entry.fields.e .. ':' .. entry.lane
-        redis.call('SADD', prefix .. ':bound', entry.fields.e)
-    end
-    local flat = {}
-    for name, value in pairs(entry.fields) do
-        flat[#flat + 1] = name
-        flat[#flat + 1] = value
-    end
-    redis.call('XADD', prefix .. suffix, '*', unpack(flat))
+    add_entry(entry.lane, entry.fields)
     redis.call('ZREM', scheduled, member)
 end
 if #due > 0 then
     redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 
--- An open endpoint has no slot in the rota; its longest pauses stand in its state until it is readmitted.
-local function keep_pause(state_key, ready_at, bulk_ready_at)
-    local kept = redis.call('HMGET', state_key, 'ready_at', 'bulk_ready_at')
-    redis.call('HSET', state_key, 'ready_at', math.max(ready_at, tonumber(kept[1] or '0')),
-        'bulk_ready_at', math.max(bulk_ready_at, tonumber(kept[2] or '0')))
-end
-
 local opened = {}
 local ended = redis.call('ZRANGEBYSCORE', busy, '-inf', now, 'LIMIT', 0, limit)
 for _, slot in ipairs(ended) do
-    -- The campaigns' pause of before the slot was taken is kept.
-    local owner = redis.call('HGET', prefix .. ':busy:owners', slot) or ''
-    local ready_at = now + tonumber(ARGV[4])
-    local bulk_ready_at = math.max(ready_at, tonumber(string.match(owner, '|([^|]*)$') or '') or 0)
-    -- It may have been sent just now: the caps count it from here.
-    redis.call('ZADD', prefix .. ':sends:' .. string.match(slot, '^(.*)/'), 'XX', now, string.match(owner, '^([^|]*)'))
-    local state_key = prefix .. ':state:' .. string.match(slot, '^(.*)/')
-    if redis.call('HGET', state_key, 'breaker') == 'open' then
-        keep_pause(state_key, ready_at, bulk_ready_at)
-    else
-        redis.call('ZADD', rota, ready_at, slot)
-        redis.call('ZADD', rota_bulk, bulk_ready_at, slot)
-    end
-    redis.call('ZREM', busy, slot)
-    redis.call('HDEL', prefix .. ':busy:owners', slot)
+    give_back_of_the_dead(slot, redis.call('HGET', prefix .. ':busy:owners', slot) or '', tonumber(ARGV[4]))
 end
 
 -- Half-open endpoints are few; each has a field here while it is on trial.

@@ -31,6 +31,8 @@
 
 -- include: clock
 local prefix, group = ARGV[2], ARGV[3]
+-- include: entries
+-- include: pauses
 local breaker_settings = cjson.decode(ARGV[4])
 local settlements = cjson.decode(ARGV[5])
 local known_endpoints
@@ -61,18 +63,8 @@ local function write_slots()
     end
 end
 
-local function add(lane, endpoint, fields)
-    local suffix = ':' .. lane
-    if endpoint then
-        suffix = ':endpoint:' .. endpoint .. ':' .. lane
-        redis.call('SADD', prefix .. ':bound', endpoint)
-    end
-    local flat = {}
-    for name, value in pairs(fields) do
-        flat[#flat + 1] = name
-        flat[#flat + 1] = value
-    end
-    redis.call('XADD', prefix .. suffix, '*', unpack(flat))
+local function add(entry)
+    add_entry(entry.lane, entry.fields)
     woken = true
 end
 
@@ -114,7 +106,7 @@ local function follow(entry)
         local endpoint = wished and takes_over(wished, entry) and wished or another_endpoint(entry)
         entry.fields.e = endpoint
         if endpoint then
-            add(entry.lane, endpoint, entry.fields)
+            add(entry)
         else
             entry.fields.x = nil
             park(entry, entry.otherwise)
@@ -122,7 +114,7 @@ local function follow(entry)
     elseif entry.due > 0 then
         park(entry, entry.due)
     else
-        add(entry.lane, entry.fields.e, entry.fields)
+        add(entry)
     end
 end
 
@@ -137,13 +129,6 @@ local function slots_of(endpoint)
         slots[#slots + 1] = slot
     end
     return slots
-end
-
--- An open endpoint has no slot in the rota; its longest pauses stand in its state until it is readmitted.
-local function keep_pause(state_key, ready_at, bulk_ready_at)
-    local kept = redis.call('HMGET', state_key, 'ready_at', 'bulk_ready_at')
-    redis.call('HSET', state_key, 'ready_at', math.max(ready_at, tonumber(kept[1] or '0')),
-        'bulk_ready_at', math.max(bulk_ready_at, tonumber(kept[2] or '0')))
 end
 
 local function change(endpoint, state_key, from, to, reason, not_before)

@@ -32,12 +32,7 @@ local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]
 local lease, trial = tonumber(ARGV[5]), tonumber(ARGV[6])
 local first_token = 8
 local wanted = #ARGV - first_token + 1
-
-local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id', 'beat')
-local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-if not epoch[1] or epoch[2] ~= run_id then
-    return {'REBUILD'}
-end
+-- include: epoch
 
 local rota, rota_bulk, bound = prefix .. ':rota', prefix .. ':rota:bulk', prefix .. ':bound'
 local control_version = redis.call('HGET', prefix .. ':control', 'version') or '0'

@@ -15,49 +15,29 @@
 
 -- include: clock
 local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]
+-- include: pending
+-- include: giving_back
 local known = cjson.decode(ARGV[5])
 
 local slots = 0
 local owners = redis.call('HGETALL', prefix .. ':busy:owners')
 for index = 1, #owners, 2 do
     local slot = owners[index]
-    local token, owner, bulk_before = string.match(owners[index + 1], '^([^|]*)|([^|]*)|([^|]*)$')
+    local token, owner = string.match(owners[index + 1], '^([^|]*)|([^|]*)|')
     if owner == dispatcher and not known.tokens[token] then
         local endpoint = string.match(slot, '^(.*)/')
-        local state_key = prefix .. ':state:' .. endpoint
-        local bulk_ready_at = math.max(now, tonumber(bulk_before) or 0)
         redis.call('ZREM', prefix .. ':sends:' .. endpoint, token)
-        local breaker = redis.call('HGET', state_key, 'breaker')
-        if breaker == 'open' then
-            -- Its pauses stand in its state already; the slot comes back when it is readmitted.
-            slots = slots + 1
-        else
-            if breaker == 'half_open' then
-                redis.call('HSET', state_key, 'trial_until', 0)
-            end
-            redis.call('ZADD', prefix .. ':rota', now, slot)
-            redis.call('ZADD', prefix .. ':rota:bulk', bulk_ready_at, slot)
-            slots = slots + 1
+        if give_back_unsettled(slot, owners[index + 1], now) == 'half_open' then
+            redis.call('HSET', prefix .. ':state:' .. endpoint, 'trial_until', 0)
         end
-        redis.call('ZREM', prefix .. ':busy', slot)
-        redis.call('HDEL', prefix .. ':busy:owners', slot)
+        slots = slots + 1
     end
-end
-
--- What is pending for the dispatcher; nothing in a stream that has no group yet. Any other error ends the script.
-local function pending_in(stream, limit)
-    local pending = redis.pcall('XPENDING', stream, group, '-', '+', limit, dispatcher)
-    if not pending.err then
-        return pending
-    end
-    return string.find(pending.err, 'NOGROUP', 1, true) and {} or
-        redis.call('XPENDING', stream, group, '-', '+', limit, dispatcher)
 end
 
 local entries = 0
 for index = 6, #ARGV do
     local stream = prefix .. ARGV[index]
-    for _, line in ipairs(pending_in(stream, 1000)) do
+    for _, line in ipairs(pending_of(dispatcher, stream, 1000)) do
         local id = line[1]
         if not known.entries[ARGV[index] .. ' ' .. id] then
             local entry = redis.call('XRANGE', stream, id, id)[1]
