@@ -14,9 +14,11 @@
 -- include: clock
 local prefix = ARGV[2]
 -- include: epoch
+-- include: registering
 redis.call('HSET', prefix .. ':dispatchers', ARGV[3], now)
 local slots = {}
 for index = 5, #ARGV do
+    register_slots(ARGV[index], tonumber(ARGV[4]))
     for number = 0, tonumber(ARGV[4]) - 1 do
         slots[#slots + 1] = ARGV[index] .. '/' .. number
     end

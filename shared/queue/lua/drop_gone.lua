@@ -41,18 +41,20 @@ local function at_rest(slot, endpoint)
     return true
 end
 
--- Whether another slot of the endpoint is still known: members of a name stand together only by score, so each is asked.
-local function has_slots(endpoint)
-    for number = 0, 99 do
+-- One more than the highest slot of the endpoint that is named, in the rota or in use; see include/slots.lua.
+local function slots_left(endpoint, registered)
+    local left, number, there = 0, 0, nil
+    repeat
         local slot = endpoint .. '/' .. number
-        if redis.call('ZSCORE', named, slot) or redis.call('ZSCORE', rota, slot) or redis.call('ZSCORE', prefix .. ':busy', slot) then
-            return true
-        end
-    end
-    return false
+        there = redis.call('ZSCORE', named, slot) or redis.call('ZSCORE', rota, slot)
+            or redis.call('ZSCORE', prefix .. ':busy', slot)
+        number = number + 1
+        left = there and number or left
+    until not there and number > registered
+    return left
 end
 
-local dropped = {'OK'}
+local dropped, endpoints = {'OK'}, {}
 for _, slot in ipairs(redis.call('ZRANGEBYSCORE', named, '-inf', now - after, 'LIMIT', 0, 256)) do
     local endpoint = string.match(slot, '^(.*)/')
     if at_rest(slot, endpoint) then
@@ -60,10 +62,18 @@ for _, slot in ipairs(redis.call('ZRANGEBYSCORE', named, '-inf', now - after, 'L
         redis.call('ZREM', rota_bulk, slot)
         redis.call('ZREM', named, slot)
         dropped[#dropped + 1] = slot
-        if not has_slots(endpoint) then
-            redis.call('DEL', prefix .. ':state:' .. endpoint, prefix .. ':statistics:' .. endpoint, prefix .. ':sends:' .. endpoint)
-            redis.call('HDEL', prefix .. ':trials', endpoint)
-        end
+        endpoints[endpoint] = true
+    end
+end
+for endpoint in pairs(endpoints) do
+    local state_key = prefix .. ':state:' .. endpoint
+    local registered = tonumber(redis.call('HGET', state_key, 'slots') or '0')
+    local left = slots_left(endpoint, registered)
+    if left == 0 then
+        redis.call('DEL', state_key, prefix .. ':statistics:' .. endpoint, prefix .. ':sends:' .. endpoint)
+        redis.call('HDEL', prefix .. ':trials', endpoint)
+    elseif left < registered then
+        redis.call('HSET', state_key, 'slots', left)
     end
 end
 return dropped

@@ -22,6 +22,7 @@
 
 -- include: clock
 local prefix, group, minutes = ARGV[2], ARGV[3], tonumber(ARGV[4])
+-- include: slots
 
 local epoch = redis.call('HMGET', KEYS[1], 'number', 'run_id')
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
@@ -83,17 +84,13 @@ local endpoints = {}
 for index = 6, #ARGV do
     local endpoint = ARGV[index]
     local used, free, text_at, bulk_at = 0, 0, math.huge, math.huge
-    for number = 0, 99 do
-        local slot = endpoint .. '/' .. number
-        local ready = redis.call('ZSCORE', prefix .. ':rota', slot)
-        if ready then
+    for _, slot in ipairs(slots_of(endpoint, redis.call('HGET', prefix .. ':state:' .. endpoint, 'slots'))) do
+        if slot[2] then
             free = free + 1
-            text_at = math.min(text_at, tonumber(ready))
-            bulk_at = math.min(bulk_at, tonumber(redis.call('ZSCORE', prefix .. ':rota:bulk', slot) or ready))
-        elseif redis.call('ZSCORE', prefix .. ':busy', slot) then
-            used = used + 1
+            text_at = math.min(text_at, slot[2])
+            bulk_at = math.min(bulk_at, tonumber(redis.call('ZSCORE', prefix .. ':rota:bulk', slot[1]) or slot[2]))
         else
-            break
+            used = used + 1
         end
     end
     endpoints[#endpoints + 1] = {

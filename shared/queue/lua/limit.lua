@@ -16,6 +16,7 @@
 
 -- include: clock
 local prefix, endpoint = ARGV[2], ARGV[3]
+-- include: slots
 local state_key = prefix .. ':state:' .. endpoint
 local names = {'cap_hour', 'cap_day', 'bulk_cap_hour', 'bulk_cap_day'}
 local before = redis.call('HMGET', state_key, unpack(names))
@@ -31,6 +32,8 @@ end
 local function none(hour, day)
     return tonumber(hour or '0') == 0 and tonumber(day or '0') == 0
 end
+local held = redis.call('HMGET', state_key, 'capped_until', 'bulk_capped_until', 'slots')
+local slots = slots_of(endpoint, held[3])
 if none(before[1], before[2]) and not none(ARGV[4], ARGV[5]) then
     local sends = prefix .. ':sends:' .. endpoint
     redis.call('DEL', sends)
@@ -38,25 +41,18 @@ if none(before[1], before[2]) and not none(ARGV[4], ARGV[5]) then
         redis.call('ZADD', sends, now - age, 'before-' .. index)
     end
     -- What is in hand was taken uncounted.
-    for number = 0, 99 do
-        local slot = endpoint .. '/' .. number
-        local owner = redis.call('HGET', prefix .. ':busy:owners', slot)
+    for _, slot in ipairs(slots) do
+        local owner = not slot[2] and redis.call('HGET', prefix .. ':busy:owners', slot[1])
         if owner then
             redis.call('ZADD', sends, now, string.match(owner, '^([^|]*)|'))
-        elseif not redis.call('ZSCORE', prefix .. ':rota', slot) then
-            break
         end
     end
 end
-local held = redis.call('HMGET', state_key, 'capped_until', 'bulk_capped_until')
-for set, until_ms in pairs({[':rota'] = held[1] or '', [':rota:bulk'] = held[2] or ''}) do
-    for number = 0, until_ms == '' and -1 or 99 do
-        local slot = endpoint .. '/' .. number
-        local score = redis.call('ZSCORE', prefix .. set, slot)
+for set, until_ms in pairs({[':rota'] = held[1] or nil, [':rota:bulk'] = held[2] or nil}) do
+    for _, slot in ipairs(slots) do
+        local score = redis.call('ZSCORE', prefix .. set, slot[1])
         if score and tonumber(score) == tonumber(until_ms) then
-            redis.call('ZADD', prefix .. set, now, slot)
-        elseif not score and not redis.call('ZSCORE', prefix .. ':busy', slot) then
-            break
+            redis.call('ZADD', prefix .. set, now, slot[1])
         end
     end
 end

@@ -14,6 +14,7 @@
 
 -- include: clock
 local prefix, endpoint = ARGV[2], ARGV[3]
+-- include: registering
 local state_key = prefix .. ':state:' .. endpoint
 local state = redis.call('HMGET', state_key, 'breaker', 'not_before', 'ready_at', 'bulk_ready_at')
 local breaker = state[1] or 'closed'
@@ -25,6 +26,7 @@ if ARGV[6] ~= '1' and now < tonumber(state[2] or '0') then
 end
 local ready_at = math.max(now, tonumber(state[3] or '0'))
 local bulk_ready_at = math.max(ready_at, tonumber(state[4] or '0'))
+register_slots(endpoint, tonumber(ARGV[4]))
 for number = 0, tonumber(ARGV[4]) - 1 do
     local slot = endpoint .. '/' .. number
     if not redis.call('ZSCORE', prefix .. ':busy', slot) then

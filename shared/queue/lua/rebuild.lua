@@ -54,6 +54,16 @@ for endpoint, fields in pairs(state.states) do
         redis.call('HSET', prefix .. ':state:' .. endpoint, name, value)
     end
 end
+local registered = {}
+for _, slots in ipairs({state.slots, state.busy}) do
+    for slot in pairs(slots) do
+        local endpoint, number = string.match(slot, '^(.*)/(%d+)$')
+        registered[endpoint] = math.max(registered[endpoint] or 0, tonumber(number) + 1)
+    end
+end
+for endpoint, count in pairs(registered) do
+    redis.call('HSET', prefix .. ':state:' .. endpoint, 'slots', count)
+end
 redis.call('HSET', prefix .. ':control', 'version', state.version, 'profile', state.profile)
 redis.call('HSET', KEYS[1], 'number', ARGV[3], 'run_id', run_id)
 redis.pcall('PUBLISH', prefix .. ':wake', '1')

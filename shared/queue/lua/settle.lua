@@ -33,6 +33,7 @@
 local prefix, group = ARGV[2], ARGV[3]
 -- include: entries
 -- include: pauses
+-- include: slots
 local breaker_settings = cjson.decode(ARGV[4])
 local settlements = cjson.decode(ARGV[5])
 local known_endpoints
@@ -118,31 +119,17 @@ local function follow(entry)
     end
 end
 
-local function slots_of(endpoint)
-    -- Slots are numbered from 0 without gaps; each is in the rota or busy.
-    local slots = {}
-    for number = 0, 99 do
-        local slot = endpoint .. '/' .. number
-        if not redis.call('ZSCORE', rota, slot) and not redis.call('ZSCORE', prefix .. ':busy', slot) then
-            break
-        end
-        slots[#slots + 1] = slot
-    end
-    return slots
-end
-
 local function change(endpoint, state_key, from, to, reason, not_before)
     write_slots()
     redis.call('HINCRBY', state_key, 'generation', 1)
     redis.call('HSET', state_key, 'breaker', to, 'reason', reason, 'since', now, 'not_before', not_before,
         'failures', 0, 'successes', 0, 'trial_until', 0)
     if to == 'open' then
-        for _, slot in ipairs(slots_of(endpoint)) do
-            local ready_at = redis.call('ZSCORE', rota, slot)
-            if ready_at then
-                keep_pause(state_key, tonumber(ready_at), tonumber(redis.call('ZSCORE', rota_bulk, slot)))
-                redis.call('ZREM', rota, slot)
-                redis.call('ZREM', rota_bulk, slot)
+        for _, slot in ipairs(slots_of(endpoint, redis.call('HGET', state_key, 'slots'))) do
+            if slot[2] then
+                keep_pause(state_key, slot[2], tonumber(redis.call('ZSCORE', rota_bulk, slot[1])))
+                redis.call('ZREM', rota, slot[1])
+                redis.call('ZREM', rota_bulk, slot[1])
             end
         end
     end
@@ -191,7 +178,7 @@ local function count_for_breaker(endpoint, state_key, state, s)
     return breaker
 end
 
-local function give_back(endpoint, state_key, breaker, since_break, s)
+local function give_back(endpoint, state_key, breaker, since_break, registered, s)
     if s.since_break and s.since_break ~= since_break then
         redis.call('HSET', state_key, 'since_break', s.since_break)
     end
@@ -211,15 +198,14 @@ local function give_back(endpoint, state_key, breaker, since_break, s)
     back.bulk[position + 1], back.bulk[position + 2] = bulk_at, s.slot
     -- The pace is the endpoint's: one slot's send moves all of them.
     if s.ready > 0 or s.bulk > 0 then
-        write_slots()
-        for number = 0, 99 do
-            local slot = endpoint .. '/' .. number
-            local other = redis.call('ZSCORE', rota, slot)
-            if slot ~= s.slot and other then
-                redis.call('ZADD', rota, 'GT', ready_at, slot)
-                redis.call('ZADD', rota_bulk, 'GT', bulk_at, slot)
-            elseif not other and not redis.call('ZSCORE', prefix .. ':busy', slot) then
-                break
+        local slots = slots_of(endpoint, registered)
+        if #slots > 1 then
+            write_slots()
+            for _, slot in ipairs(slots) do
+                if slot[1] ~= s.slot then
+                    redis.call('ZADD', rota, 'XX', 'GT', ready_at, slot[1])
+                    redis.call('ZADD', rota_bulk, 'XX', 'GT', bulk_at, slot[1])
+                end
             end
         end
     end
@@ -283,7 +269,8 @@ local entries = {}
 for index, s in ipairs(settlements) do
     local endpoint = string.match(s.slot, '^(.*)/')
     local state_key = prefix .. ':state:' .. endpoint
-    local held = redis.call('HMGET', state_key, 'breaker', 'generation', 'failures', 'since_break', 'cap_hour', 'cap_day')
+    local held = redis.call('HMGET', state_key, 'breaker', 'generation', 'failures', 'since_break', 'cap_hour', 'cap_day',
+        'slots')
     if s.next and s.next ~= cjson.null then
         follow(s.next)
     end
@@ -298,7 +285,7 @@ for index, s in ipairs(settlements) do
     if owners[index] and string.match(owners[index], '^([^|]*)|') == s.token then
         local state = {breaker = held[1] or 'closed', generation = held[2] or '0', failures = held[3] or '0'}
         local breaker = count_for_breaker(endpoint, state_key, state, s)
-        give_back(endpoint, state_key, breaker, tonumber(held[4]), s)
+        give_back(endpoint, state_key, breaker, tonumber(held[4]), held[7], s)
         count(endpoint, s)
     end
 end

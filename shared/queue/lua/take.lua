@@ -22,7 +22,7 @@
 --
 -- P:state:<endpoint> has: breaker (closed, open, half_open), generation (raised by each change of it), failures,
 -- successes, reason, since (ms), not_before (ms, the earliest trial), trial_until (ms), since_break (messages since the
--- last long pause), turn; ready_at and bulk_ready_at (ms): the pauses that an open endpoint has still to keep;
+-- last long pause), turn; slots (how many it was given at most, see include/slots.lua); ready_at and bulk_ready_at (ms): the pauses that an open endpoint has still to keep;
 -- cap_hour, cap_day, bulk_cap_hour, bulk_cap_day: messages in any such window, at most (0 or none: no cap), and for
 -- campaigns; capped_until, bulk_capped_until (ms): since when a cap was met, its slots stand at this time in the rota.
 -- P:sends:<endpoint> is a zset of tokens, score = when their message was settled (ms), or taken while it is in hand.
@@ -33,6 +33,7 @@ local lease, trial = tonumber(ARGV[5]), tonumber(ARGV[6])
 local first_token = 8
 local wanted = #ARGV - first_token + 1
 -- include: epoch
+-- include: slots
 
 local rota, rota_bulk, bound = prefix .. ':rota', prefix .. ':rota:bulk', prefix .. ':bound'
 local control_version = redis.call('HGET', prefix .. ':control', 'version') or '0'
@@ -204,14 +205,13 @@ if any_bound then
         elseif known[endpoint] then
             own_bulk[endpoint] = bulk > 0
             if transactional > 0 and not full() then
-                for number = 0, 99 do
-                    local slot = endpoint .. '/' .. number
-                    local ready = score(rota, slot)
-                    if full() or (ready == math.huge and not redis.call('ZSCORE', prefix .. ':busy', slot)) then
+                for _, slot in ipairs(slots_of(endpoint, redis.call('HGET', prefix .. ':state:' .. endpoint, 'slots'))) do
+                    local name, ready = slot[1], slot[2]
+                    if full() then
                         break
                     end
-                    if ready <= now then
-                        local candidate = admitted(slot, ready, score(rota_bulk, slot))
+                    if ready and ready <= now then
+                        local candidate = admitted(name, ready, score(rota_bulk, name))
                         local entry = candidate and read(':endpoint:' .. endpoint .. ':transactional', 1)[1]
                         if entry then
                             assign(candidate, ':endpoint:' .. endpoint .. ':transactional', entry)

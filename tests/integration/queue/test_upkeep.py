@@ -272,7 +272,7 @@ class TestRebuild:
         )
         assert await rota(queue) == {"a/0": (NOW + 1, NOW + 2)}
         assert await busy(queue) == {"b/0": NOW + 5}
-        assert await state(queue, "a") == {"since_break": "4"}
+        assert await state(queue, "a") == {"since_break": "4", "slots": "1"}
         assert await parked(queue) == []
         for suffix in (":transactional", ":bulk", ":endpoint:a:transactional", ":endpoint:b:bulk"):
             assert await entries_in(queue, suffix) == []
@@ -303,7 +303,7 @@ class TestRebuild:
         await build(queue, {"a/0": (0, 0)}, busy={"a/0": NOW + LEASE}, epoch=2)
         await taking.settle([done(before, outcome="fail", reason="500")], NOW)
         assert await busy(queue) == {"a/0": NOW + LEASE}
-        assert await state(queue, "a") == {}
+        assert await state(queue, "a") == {"slots": "1"}
 
     async def test_streams_that_are_there_already_do_not_hinder_it(self, queue: QueueConnection) -> None:
         await build(queue, ["a/0"])
