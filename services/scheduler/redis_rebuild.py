@@ -157,7 +157,8 @@ class RedisRebuild:
                     "breaker": BreakerState.OPEN.value,
                     "reason": f"suspended: {suspended[endpoint]}".rstrip(": "),
                     "not_before": str(WITHDRAWN_UNTIL),
-                    "ready_at": str(bulk_ready),
+                    "ready_at": str(ready),
+                    "bulk_ready_at": str(bulk_ready),
                 }
         return RebuiltState(
             slots=slots,

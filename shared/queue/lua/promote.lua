@@ -16,7 +16,8 @@
 local prefix, limit = ARGV[2], tonumber(ARGV[3])
 -- include: entries
 -- include: giving_back
-local scheduled, rota, rota_bulk, busy = prefix .. ':scheduled', prefix .. ':rota', prefix .. ':rota:bulk', prefix .. ':busy'
+-- include: opening
+local scheduled = prefix .. ':scheduled'
 
 local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, limit)
 for _, member in ipairs(due) do
@@ -28,38 +29,22 @@ if #due > 0 then
     redis.pcall('PUBLISH', prefix .. ':wake', '1')
 end
 
-local opened = {}
-local ended = redis.call('ZRANGEBYSCORE', busy, '-inf', now, 'LIMIT', 0, limit)
+local ended = redis.call('ZRANGEBYSCORE', prefix .. ':busy', '-inf', now, 'LIMIT', 0, limit)
 for _, slot in ipairs(ended) do
     give_back_of_the_dead(slot, redis.call('HGET', prefix .. ':busy:owners', slot) or '', tonumber(ARGV[4]))
 end
 
 -- Half-open endpoints are few; each has a field here while it is on trial.
+local opened = {}
 local trials = redis.call('HGETALL', prefix .. ':trials')
 for index = 1, #trials, 2 do
-    local endpoint = trials[index]
-    local state_key = prefix .. ':state:' .. endpoint
-    local state = redis.call('HMGET', state_key, 'breaker', 'trial_until')
+    local endpoint, reason = trials[index], 'a trial had no answer in time'
+    local state = redis.call('HMGET', prefix .. ':state:' .. endpoint, 'breaker', 'trial_until')
     if state[1] ~= 'half_open' then
         redis.call('HDEL', prefix .. ':trials', endpoint)
     elseif tonumber(state[2] or '0') > 0 and tonumber(state[2]) <= now then
-        redis.call('HINCRBY', state_key, 'generation', 1)
-        redis.call('HSET', state_key, 'breaker', 'open', 'reason', 'a trial had no answer in time', 'since', now,
-            'not_before', now + tonumber(ARGV[5]), 'failures', 0, 'successes', 0, 'trial_until', 0)
-        redis.call('HDEL', prefix .. ':trials', endpoint)
-        redis.call('HINCRBY', prefix .. ':statistics', 'breaker_open', 1)
-        for number = 0, 99 do
-            local slot = endpoint .. '/' .. number
-            local ready_at = redis.call('ZSCORE', rota, slot)
-            if ready_at then
-                keep_pause(state_key, tonumber(ready_at), tonumber(redis.call('ZSCORE', rota_bulk, slot)))
-                redis.call('ZREM', rota, slot)
-                redis.call('ZREM', rota_bulk, slot)
-            elseif not redis.call('ZSCORE', busy, slot) then
-                break
-            end
-        end
-        opened[#opened + 1] = {endpoint, 'half_open', 'open', 'a trial had no answer in time'}
+        open_breaker(endpoint, state[1], reason, now + tonumber(ARGV[5]))
+        opened[#opened + 1] = {endpoint, state[1], 'open', reason}
     end
 end
 

@@ -32,8 +32,7 @@
 -- include: clock
 local prefix, group = ARGV[2], ARGV[3]
 -- include: entries
--- include: pauses
--- include: slots
+-- include: opening
 local breaker_settings = cjson.decode(ARGV[4])
 local settlements = cjson.decode(ARGV[5])
 local known_endpoints
@@ -119,24 +118,22 @@ local function follow(entry)
     end
 end
 
-local function change(endpoint, state_key, from, to, reason, not_before)
+local function open(endpoint, from, reason, not_before)
     write_slots()
+    open_breaker(endpoint, from, reason, not_before)
+    if from ~= 'open' then
+        changes[#changes + 1] = {endpoint, from, 'open', reason}
+    end
+    return 'open'
+end
+
+local function close(endpoint, state_key, from)
     redis.call('HINCRBY', state_key, 'generation', 1)
-    redis.call('HSET', state_key, 'breaker', to, 'reason', reason, 'since', now, 'not_before', not_before,
+    redis.call('HSET', state_key, 'breaker', 'closed', 'reason', '', 'since', now, 'not_before', 0,
         'failures', 0, 'successes', 0, 'trial_until', 0)
-    if to == 'open' then
-        for _, slot in ipairs(slots_of(endpoint, redis.call('HGET', state_key, 'slots'))) do
-            if slot[2] then
-                keep_pause(state_key, slot[2], tonumber(redis.call('ZSCORE', rota_bulk, slot[1])))
-                redis.call('ZREM', rota, slot[1])
-                redis.call('ZREM', rota_bulk, slot[1])
-            end
-        end
-    end
-    if from ~= to then
-        redis.call('HINCRBY', prefix .. ':statistics', 'breaker_' .. to, 1)
-        changes[#changes + 1] = {endpoint, from, to, reason}
-    end
+    redis.call('HINCRBY', prefix .. ':statistics', 'breaker_closed', 1)
+    changes[#changes + 1] = {endpoint, from, 'closed', ''}
+    return 'closed'
 end
 
 -- Answers the state of the breaker afterwards. `state`: what the endpoint's state held before this settlement.
@@ -148,29 +145,21 @@ local function count_for_breaker(endpoint, state_key, state, s)
         end
         return breaker
     end
-    local wait = now + breaker_settings.open_timeout_ms
     if s.outcome == 'critical' then
         -- Also with the breaker off: an account that is logged out would burn every message.
-        if breaker ~= 'open' then
-            change(endpoint, state_key, breaker, 'open', s.reason,
-                breaker_settings.enabled and wait or now + breaker_settings.recheck_ms)
-        end
-        return 'open'
+        local wait = breaker_settings.enabled and breaker_settings.open_timeout_ms or breaker_settings.recheck_ms
+        return breaker == 'open' and breaker or open(endpoint, breaker, s.reason, now + wait)
     elseif not breaker_settings.enabled then
         return breaker
     elseif s.outcome == 'fail' then
-        if breaker == 'half_open' then
-            change(endpoint, state_key, breaker, 'open', s.reason, wait)
-            return 'open'
-        elseif redis.call('HINCRBY', state_key, 'failures', 1) >= breaker_settings.failure_threshold then
-            change(endpoint, state_key, breaker, 'open', s.reason, wait)
-            return 'open'
+        if breaker == 'half_open'
+            or redis.call('HINCRBY', state_key, 'failures', 1) >= breaker_settings.failure_threshold then
+            return open(endpoint, breaker, s.reason, now + breaker_settings.open_timeout_ms)
         end
     elseif breaker == 'half_open' then
         redis.call('HSET', state_key, 'trial_until', 0)
         if redis.call('HINCRBY', state_key, 'successes', 1) >= breaker_settings.success_threshold then
-            change(endpoint, state_key, breaker, 'closed', '', 0)
-            return 'closed'
+            return close(endpoint, state_key, breaker)
         end
     elseif breaker == 'closed' and state.failures ~= '0' then
         redis.call('HSET', state_key, 'failures', 0)

@@ -13,29 +13,10 @@
 
 -- include: clock
 local prefix, endpoint = ARGV[2], ARGV[3]
-local state_key = prefix .. ':state:' .. endpoint
-local state = redis.call('HMGET', state_key, 'breaker', 'not_before', 'ready_at')
+-- include: opening
+local state = redis.call('HMGET', prefix .. ':state:' .. endpoint, 'breaker', 'not_before')
 if state[1] == 'open' and state[2] == ARGV[5] then
     return 0
 end
-local ready_at, out = tonumber(state[3] or '0'), {}
-for number = 0, 99 do
-    local slot = endpoint .. '/' .. number
-    local ready = redis.call('ZSCORE', prefix .. ':rota:bulk', slot)
-    if ready then
-        ready_at = math.max(ready_at, tonumber(ready))
-        out[#out + 1] = slot
-    elseif not redis.call('ZSCORE', prefix .. ':busy', slot) then
-        break
-    end
-end
-redis.call('HINCRBY', state_key, 'generation', 1)
-redis.call('HSET', state_key, 'breaker', 'open', 'reason', ARGV[4], 'since', now, 'not_before', ARGV[5], 'failures', 0,
-    'successes', 0, 'trial_until', 0, 'ready_at', string.format('%.0f', ready_at))
--- Out of the rota once their pause stands elsewhere.
-for _, slot in ipairs(out) do
-    redis.call('ZREM', prefix .. ':rota', slot)
-    redis.call('ZREM', prefix .. ':rota:bulk', slot)
-end
-redis.call('HDEL', prefix .. ':trials', endpoint)
+open_breaker(endpoint, state[1] or 'closed', ARGV[4], ARGV[5])
 return 1

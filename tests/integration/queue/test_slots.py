@@ -71,6 +71,9 @@ async def test_what_stays_above_a_dropped_slot_is_still_found(queue: QueueConnec
     assert await registered(queue) == "3"
     figures = (await queue_figures(queue, ["a"], now_ms=LATER)).endpoints["a"]
     assert (figures.slots_free, figures.slots_used) == (2, 0)
+    assert await distrust(queue, "a", "offline", 0, LATER)
+    assert await rota(queue) == {}
+    assert (await state(queue, "a"))["ready_at"] == str(LATER + 5)
 
 
 async def test_the_state_stays_until_the_last_slot_is_gone(queue: QueueConnection) -> None:
