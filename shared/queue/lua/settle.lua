@@ -48,7 +48,7 @@ end
 
 -- Slots to be given back are gathered and written together: a call from Lua costs several times the command in it. Until
 -- they are written each still stands in `busy`, so whoever looks at the slots of an endpoint writes them first.
-local back = {slots = {}, ready = {}, bulk = {}}
+local back = {slots = {}, ready = {}, bulk = {}, waiting = {}}
 
 local function write_slots()
     if #back.slots > 0 then
@@ -59,7 +59,7 @@ local function write_slots()
         end
         redis.call('ZREM', prefix .. ':busy', unpack(back.slots))
         redis.call('HDEL', prefix .. ':busy:owners', unpack(back.slots))
-        back = {slots = {}, ready = {}, bulk = {}}
+        back = {slots = {}, ready = {}, bulk = {}, waiting = {}}
     end
 end
 
@@ -185,17 +185,20 @@ local function give_back(endpoint, state_key, breaker, since_break, registered, 
     local position = #back.ready
     back.ready[position + 1], back.ready[position + 2] = ready_at, s.slot
     back.bulk[position + 1], back.bulk[position + 2] = bulk_at, s.slot
+    back.waiting[s.slot] = true
     -- The pace is the endpoint's: one slot's send moves all of them.
     if s.ready > 0 or s.bulk > 0 then
-        local slots = slots_of(endpoint, registered)
-        if #slots > 1 then
-            write_slots()
-            for _, slot in ipairs(slots) do
-                if slot[1] ~= s.slot then
-                    redis.call('ZADD', rota, 'XX', 'GT', ready_at, slot[1])
-                    redis.call('ZADD', rota_bulk, 'XX', 'GT', bulk_at, slot[1])
-                end
+        local ready, bulk = {}, {}
+        for _, slot in ipairs(slots_of(endpoint, registered)) do
+            if slot[1] ~= s.slot and (slot[2] or back.waiting[slot[1]]) then
+                ready[#ready + 1], ready[#ready + 2] = ready_at, slot[1]
+                bulk[#bulk + 1], bulk[#bulk + 2] = bulk_at, slot[1]
             end
+        end
+        if #ready > 0 then
+            write_slots()
+            redis.call('ZADD', rota, 'XX', 'GT', unpack(ready))
+            redis.call('ZADD', rota_bulk, 'XX', 'GT', unpack(bulk))
         end
     end
 end

@@ -3,15 +3,21 @@
 -- those that were dropped first. A version that does not write it leaves no such gaps, so beyond it slots are followed as
 -- long as there are any. Needs `prefix`.
 local function slots_of(endpoint, registered)
-    local found, number, there = {}, 0, nil
+    local found, number, ahead = {}, 0, tonumber(registered or '0')
     repeat
-        local slot = endpoint .. '/' .. number
-        local ready_at = redis.call('ZSCORE', prefix .. ':rota', slot)
-        there = ready_at or redis.call('ZSCORE', prefix .. ':busy', slot)
-        if there then
-            found[#found + 1] = {slot, ready_at and tonumber(ready_at)}
+        -- Together, since a call from Lua costs several times the command in it.
+        local slots = {}
+        for next_number = number, number + ahead do
+            slots[#slots + 1] = endpoint .. '/' .. next_number
         end
-        number = number + 1
-    until not there and number > tonumber(registered or '0')
+        local ready = redis.call('ZMSCORE', prefix .. ':rota', unpack(slots))
+        local used = redis.call('ZMSCORE', prefix .. ':busy', unpack(slots))
+        for index, slot in ipairs(slots) do
+            if ready[index] or used[index] then
+                found[#found + 1] = {slot, ready[index] and tonumber(ready[index])}
+            end
+        end
+        number, ahead = number + #slots, 0
+    until not ready[#slots] and not used[#slots]
     return found
 end
