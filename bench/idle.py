@@ -19,7 +19,7 @@ from shared.database.connection import Database
 from shared.database.messages import Draft
 from shared.messages import Kind, Lane, OnUnknown
 from shared.queue.connection import QueueConnection
-from shared.queue.enqueueing import stream_length
+from shared.queue.streams import stream_length
 from standalone.ports import free_port
 
 _ACCOUNTS = 20
@@ -76,7 +76,7 @@ async def measure(rounds: int) -> list[Row]:
 async def _memory(queue: QueueConnection, database: Database) -> float:
     """Bytes of Redis' data that one more waiting message takes."""
     await _campaign(database, _FEW)
-    while await stream_length(queue, f":{Lane.BULK.value}") < _HIGH_WATER:  # noqa: ASYNC110
+    while await stream_length(queue, Lane.BULK) < _HIGH_WATER:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     await asyncio.sleep(_SETTLED)
     before = await _data(queue)

@@ -18,6 +18,7 @@ from shared.endpoints.gowa import AccountState, account_state
 from shared.endpoints.identity import Endpoint
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.streams import bound_endpoints
 from shared.queue.upkeep import WITHDRAWN_UNTIL, clock_ms, endpoint_states, readmit, rebind, withdraw
 
 log = structlog.get_logger()
@@ -92,7 +93,7 @@ class EndpointRecovery:
 
     async def _rebind(self, out: set[str]) -> None:
         """Entries of endpoints that are out, or that the settings do not name any more, go to the lanes."""
-        bound = set(await self._queue.ask("SMEMBERS", self._queue.keys.bound))
+        bound = await bound_endpoints(self._queue)
         for identity in sorted(bound & (out | (bound - self._endpoints.keys()))):
             moved = sum([await rebind(self._queue, identity, lane) for lane in Lane])
             if moved:

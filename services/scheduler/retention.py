@@ -13,14 +13,13 @@ from shared.database.retention import drop_old_partitions, ensure_partitions, fo
 from shared.database.sent_names import prune_sent_names
 from shared.errors import DatabaseUnavailable
 from shared.queue.connection import QueueConnection
+from shared.queue.figures import drop_old_minutes
 from shared.queue.upkeep import clock_ms
 
 log = structlog.get_logger()
 _dropped = Counter("paceline_months_dropped_total", "Months of messages deleted because they were too old")
 _TABLES_IN_USE_WAIT = 60.0
 """Seconds; each try holds up the gates for 0.1 s."""
-_MINUTES = 120
-"""How many minutes of statistics are kept in Redis."""
 _SENT_NAMES = 8 * 24 * 3600.0
 """Seconds; an outcome is looked up within hours, and a name still in use is noted again each day."""
 _BATCH = 1000
@@ -68,7 +67,7 @@ class Retention:
         keep_numbers = max(self._inbound_seconds, _NUMBERS_KEPT)
         while await forget_heard(self._database, self._inbound_seconds, keep_numbers, _BATCH) == _BATCH:
             pass
-        await self._prune_minutes()
+        await drop_old_minutes(self._queue, await clock_ms(self._queue))
         return wait
 
     async def _make_and_drop_months(self) -> None:
@@ -78,10 +77,3 @@ class Retention:
         while self._history_seconds and (months := await drop_old_partitions(self._database, self._history_seconds)):
             _dropped.inc(len(months))
             log.warning("months dropped", months=months)
-
-    async def _prune_minutes(self) -> None:
-        oldest = await clock_ms(self._queue) // 60_000 - _MINUTES
-        names = await self._queue.ask("HKEYS", self._queue.keys.minutes)
-        old = [name for name in names if int(str(name).partition(":")[0]) < oldest]
-        for start in range(0, len(old), _BATCH):
-            await self._queue.ask("HDEL", self._queue.keys.minutes, *old[start : start + _BATCH])

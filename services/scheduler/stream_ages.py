@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shared.database.feeding import FeedStream
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.streams import oldest_entries
 from shared.queue.upkeep import clock_ms
 
 LOST_AFTER = 60.0
@@ -35,14 +36,10 @@ async def stream_ages(queue: QueueConnection) -> StreamAges:
     now = await clock_ms(queue)
     lanes = dict.fromkeys(Lane, 0.0)
     own: dict[FeedStream, float] = {}
-    endpoints = ["", *sorted(await queue.ask("SMEMBERS", queue.keys.bound))]
-    for stream in (FeedStream(lane, endpoint) for endpoint in endpoints for lane in Lane):
-        head = await queue.ask("XRANGE", queue.keys.prefix + stream.suffix, "-", "+", "COUNT", 1)
-        if not head:
-            continue
-        age = max(0.0, (now - int(str(head[0][0]).split("-")[0])) / 1000)
-        if stream.endpoint:
-            own[stream] = age
-        if "chosen" not in head[0][1]:
-            lanes[stream.lane] = max(lanes[stream.lane], age)
+    for oldest in await oldest_entries(queue):
+        age = max(0.0, (now - oldest.added_ms) / 1000)
+        if oldest.endpoint:
+            own[FeedStream(oldest.lane, oldest.endpoint)] = age
+        if not oldest.chosen:
+            lanes[oldest.lane] = max(lanes[oldest.lane], age)
     return StreamAges(lanes, own)

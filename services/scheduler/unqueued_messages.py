@@ -17,7 +17,8 @@ from shared.database.feeding import FeedStream
 from shared.errors import RebuildNeeded, StoreUnavailable
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.enqueueing import Placement, enqueue, stream_length
+from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.streams import stream_length
 
 log = structlog.get_logger()
 _swept = Counter("paceline_unqueued_messages_total", "Messages enqueued because they were not in Redis", ["lane"])
@@ -56,7 +57,7 @@ class UnqueuedMessages:
     async def _enqueue(self, lane: Lane) -> bool:
         room = _BATCH
         if lane in self._most:
-            room = min(_BATCH, self._most[lane] - await stream_length(self._queue, f":{lane.value}"))
+            room = min(_BATCH, self._most[lane] - await stream_length(self._queue, lane))
         if room <= 0:
             return False
         claimed = await claim_unqueued(self._database, lane, room)

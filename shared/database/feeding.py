@@ -21,11 +21,6 @@ class FeedStream:
     endpoint: str
 
     @property
-    def suffix(self) -> str:
-        """Of its key in Redis."""
-        return f":endpoint:{self.endpoint}:{self.lane.value}" if self.endpoint else f":{self.lane.value}"
-
-    @property
     def name(self) -> str:
         """As ``claim_chunk`` in SQL writes it."""
         return f"{self.lane.value}:{self.endpoint}"

@@ -77,7 +77,9 @@ class QueueConnection:
     async def probe(self) -> Probe:
         """Finds out what this Redis would refuse, without changing anything. Raises QueueUnavailable when it cannot be
         reached or our user lacks a right."""
-        policy, refusal, commands, no_key, no_channel = await self._run("probe", self.keys.prefix)
+        policy, refusal, commands, no_key, no_channel = await self._run(
+            "probe", self.keys.prefix, *self.keys.of_each_kind("none")
+        )
         if missing := missing_text(self.keys, commands, bool(no_key)):
             self._probed = None
             raise QueueUnavailable(missing)

@@ -26,16 +26,3 @@ async def enqueue(queue: QueueConnection, placements: Sequence[Placement], epoch
     ]
     answer = await queue.run("enqueue", queue.keys.prefix, "" if epoch is None else epoch, orjson.dumps(lines))
     return int(answer[1])
-
-
-async def stream_length(queue: QueueConnection, suffix: str) -> int:
-    """How many entries a stream holds, those in a dispatcher's hand included."""
-    return int(await queue.ask("XLEN", queue.keys.prefix + suffix))
-
-
-async def oldest_entry_ms(queue: QueueConnection, suffix: str) -> int | None:
-    """When the oldest entry of a stream was added, ms since 1970; None: the stream is empty."""
-    answer = await queue.ask("XRANGE", queue.keys.prefix + suffix, "-", "+", "COUNT", 1)
-    if not answer:
-        return None
-    return int(str(answer[0][0]).split("-")[0])

@@ -1,4 +1,4 @@
-"""What stands in Redis, in numbers, for whoever watches: one script, one moment, nothing changed.
+"""What stands in Redis, in numbers, for whoever watches: one script, one moment, nothing changed. And the end of old ones.
 
 Counters are those of ``settle.lua``: attempts by verdict, since Redis was last rebuilt. Times are ms since 1970 by the
 clock of Redis.
@@ -13,8 +13,13 @@ from typing import Any
 from shared.endpoints.breaker_state import BreakerState
 from shared.messages import Lane, Verdict
 from shared.queue.connection import QueueConnection
+from shared.queue.keys import stream_of
 
 SERIES_MINUTES = 60
+_KEPT_MINUTES = 120
+"""The series, and as much again for whoever looks at Redis itself."""
+_FIELDS = 1000
+"""Of a hash, dropped in one command: it takes less than a millisecond."""
 _COUNTERS = tuple(verdict.value for verdict in Verdict)
 
 
@@ -111,15 +116,24 @@ async def queue_figures(
     )
 
 
+async def drop_old_minutes(queue: QueueConnection, now_ms: int) -> None:
+    """Drops the minutes that the series has no use for any more. Raises QueueUnavailable."""
+    oldest = now_ms // 60_000 - _KEPT_MINUTES
+    names = await queue.ask("HKEYS", queue.keys.minutes)
+    old = [name for name in names if int(str(name).partition(":")[0]) < oldest]
+    for start in range(0, len(old), _FIELDS):
+        await queue.ask("HDEL", queue.keys.minutes, *old[start : start + _FIELDS])
+
+
 def _pairs(flat: Any) -> dict[str, str]:
     return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _stream(suffix: str, length: int, pending: int, oldest: int) -> StreamFigures:
-    parts = suffix.split(":")
+    lane, endpoint = stream_of(suffix)
     return StreamFigures(
-        lane=Lane(parts[-1]),
-        endpoint=parts[2] if len(parts) > 2 else "",
+        lane=lane,
+        endpoint=endpoint,
         length=int(length),
         pending=int(pending),
         oldest_waiting_ms=int(oldest) if oldest >= 0 else None,

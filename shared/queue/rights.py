@@ -42,7 +42,7 @@ def no_channel_text(keys: Keys) -> str:
 
 
 def _of_keys(keys: Keys) -> str:
-    return f"~{keys.prefix}:*"
+    return f"~{keys.everything()}"
 
 
 def _of_channel(keys: Keys) -> str:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from shared.endpoints.breaker_state import BreakerOutcome, BreakerState
 from shared.messages import Entry, Lane, Verdict
 from shared.queue.connection import QueueConnection
+from shared.queue.keys import stream_of
 from shared.settings import BreakerSettings, milliseconds
 
 _COUNTED = frozenset({Verdict.SENT.value, Verdict.UNKNOWN.value})
@@ -151,7 +152,7 @@ class Taking:
         self.seen_beat = max(self.seen_beat, int(beat))
         assignments: list[Assignment] = []
         for suffix, entry_id, slot, token, ready_at, bulk_ready_at, breaker, generation, since_break, fields in lines:
-            lane = Lane.BULK if suffix.endswith(":bulk") else Lane.TRANSACTIONAL
+            lane, _ = stream_of(suffix)
             pairs = dict(zip(fields[::2], fields[1::2], strict=True))
             assignments.append(
                 Assignment(

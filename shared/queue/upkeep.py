@@ -16,6 +16,7 @@ from shared.endpoints.caps import Caps
 from shared.errors import QueueUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.keys import stream_of, stream_suffix
 from shared.queue.taking import BreakerChange
 
 
@@ -38,15 +39,6 @@ async def promote(
     return Promoted(int(moved), int(ended), int(wait_ms) if wait_ms >= 0 else None, changes)
 
 
-async def stream_suffixes(queue: QueueConnection, endpoints: Sequence[str] = ()) -> list[str]:
-    """The suffixes of all streams that may have entries: both lanes and the bound ones."""
-    bound = set(await queue.ask("SMEMBERS", queue.keys.bound)) | set(endpoints)
-    suffixes = [f":{lane.value}" for lane in Lane]
-    for endpoint in sorted(bound):
-        suffixes += [f":endpoint:{endpoint}:{lane.value}" for lane in Lane]
-    return suffixes
-
-
 async def beats(queue: QueueConnection) -> dict[str, int]:
     """Each dispatcher's last beat, ms since 1970 by the clock of Redis."""
     answer = await queue.ask("HGETALL", queue.keys.dispatchers)
@@ -61,7 +53,7 @@ async def reclaim(
     lines = await queue.run(
         "reclaim", queue.keys.prefix, queue.group, suffix, consumer, idle_ms, limit, "1" if crashed else "0"
     )
-    lane = Lane.BULK if suffix.endswith(":bulk") else Lane.TRANSACTIONAL
+    lane, _ = stream_of(suffix)
     entries = []
     for _, fields in lines:
         # One of a newer version is back in its stream like the others; whoever wrote it can say what it stands for.
@@ -172,7 +164,7 @@ class RebuiltState:
     states: Mapping[str, Mapping[str, str]]
     profile: str = "{}"
     profile_version: str = "0"
-    streams: Sequence[str] = field(default=(":transactional", ":bulk"))
+    streams: Sequence[str] = field(default=tuple(stream_suffix(lane) for lane in Lane))
     owners: Mapping[str, str] = field(default_factory=dict)
     sends: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Per endpoint: a token each for what it sent in the last day, and when; for its caps."""

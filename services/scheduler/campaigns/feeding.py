@@ -32,7 +32,8 @@ from shared.endpoints.breaker_state import BreakerState
 from shared.errors import RebuildNeeded, StoreUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.enqueueing import Placement, enqueue, stream_length
+from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.streams import parked_entries, stream_length
 from shared.queue.upkeep import endpoint_states
 
 log = structlog.get_logger()
@@ -111,15 +112,14 @@ class Feeding:
             await self._feed(chunk, lengths)
 
     async def _much_is_parked(self) -> bool:
-        parked = int(await self._queue.ask("ZCARD", self._queue.keys.scheduled))
-        return parked >= _PARKED * self._high_water
+        return await parked_entries(self._queue) >= _PARKED * self._high_water
 
     async def _look(self, streams: Collection[FeedStream]) -> _Lengths:
         own = [FeedStream(lane, endpoint) for endpoint in self._endpoints for lane in Lane]
         states = await endpoint_states(self._queue, list(self._endpoints))
         return _Lengths(
-            lanes={stream: await stream_length(self._queue, stream.suffix) for stream in streams},
-            own={stream: await stream_length(self._queue, stream.suffix) for stream in own},
+            lanes={stream: await stream_length(self._queue, stream.lane, stream.endpoint) for stream in streams},
+            own={stream: await stream_length(self._queue, stream.lane, stream.endpoint) for stream in own},
             working={
                 endpoint
                 for endpoint, state in states.items()

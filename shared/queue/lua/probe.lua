@@ -2,6 +2,7 @@
 --
 -- KEYS[1]  P:epoch, which fixes the cluster slot; all other keys are P plus a suffix.
 -- ARGV[1]  prefix P
+-- ARGV[2+] a key of each kind
 --
 -- Returns {maxmemory-policy, '' or the error of a write, commands that the user may not run, 1 if it may not touch a key of
 -- P, 1 if it may not publish to P:wake}.
@@ -73,11 +74,9 @@ elseif may_remove then
     redis.pcall('SREM', key, 'm')
 end
 -- A pattern may name some of the keys only.
-for _, suffix in ipairs({':transactional', ':bulk', ':endpoint:none:transactional', ':endpoint:none:bulk', ':bound',
-    ':scheduled', ':rota', ':rota:bulk', ':named', ':sends:none', ':trials', ':busy', ':busy:owners', ':state:none',
-    ':dispatchers', ':control', ':epoch', ':statistics', ':minutes', ':statistics:none', ':noted:none:0'}) do
-    heed(redis.pcall('XLEN', prefix .. suffix))
-    heed(redis.pcall('XDEL', prefix .. suffix, '0-0'))
+for index = 2, #ARGV do
+    heed(redis.pcall('XLEN', ARGV[index]))
+    heed(redis.pcall('XDEL', ARGV[index], '0-0'))
 end
 local memory = redis.pcall('INFO', 'memory')
 local policy = type(memory) == 'string' and string.match(memory, 'maxmemory_policy:([%w-]+)') or ''

@@ -34,17 +34,9 @@ from shared.errors import RebuildNeeded
 from shared.messages import TRANSITIONS, Entry, Lane, Refusal, Status, Verdict
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.streams import stream_suffixes
 from shared.queue.taking import Assignment, FollowUp, Settlement, Taking
-from shared.queue.upkeep import (
-    RebuiltState,
-    consumers,
-    forget,
-    promote,
-    readmit,
-    rebuild,
-    reclaim,
-    stream_suffixes,
-)
+from shared.queue.upkeep import RebuiltState, consumers, forget, promote, readmit, rebuild, reclaim
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.integration.accepting import Campaign, accept_campaign, accept_message
 from tests.integration.conftest import settings_of_database, settings_of_redis

@@ -45,7 +45,7 @@ async def failed_trial(queue: QueueConnection, taking: Taking) -> object:
 
 async def silent_trial(queue: QueueConnection, taking: Taking) -> object:
     await client(queue).hset(queue.keys.state("a"), "breaker", "half_open")
-    await client(queue).hset(f"{queue.keys.prefix}:trials", "a", NOW)
+    await client(queue).hset(queue.keys.trials, "a", NOW)
     await put(queue, entry())
     await take_one(taking, NOW - TRIAL)
     opened = await promote(queue, 10, 0, OPEN_TIMEOUT, NOW)
@@ -62,7 +62,7 @@ async def operator(queue: QueueConnection, _: Taking) -> object:
 
 async def operator_during_a_trial(queue: QueueConnection, taking: Taking) -> object:
     await client(queue).hset(queue.keys.state("a"), "breaker", "half_open")
-    await client(queue).hset(f"{queue.keys.prefix}:trials", "a", NOW)
+    await client(queue).hset(queue.keys.trials, "a", NOW)
     return await operator(queue, taking)
 
 
@@ -102,7 +102,7 @@ async def test_every_way_counts_and_leaves_the_same(queue: QueueConnection, way:
     }
     assert (found["ready_at"], found["bulk_ready_at"]) == (str(NOW + 7000), str(NOW + 9000))
     assert await rota(queue) == {}
-    assert await client(queue).hgetall(f"{queue.keys.prefix}:trials") == {}
+    assert await client(queue).hgetall(queue.keys.trials) == {}
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)

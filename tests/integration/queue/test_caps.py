@@ -12,8 +12,9 @@ import pytest
 from shared.endpoints.caps import Caps
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.streams import stream_suffixes
 from shared.queue.taking import Assignment, Settlement, Taking
-from shared.queue.upkeep import RebuiltState, forget, limit, promote, rebuild, reclaim, stream_suffixes
+from shared.queue.upkeep import RebuiltState, forget, limit, promote, rebuild, reclaim
 from tests.integration.queue.rota import LEASE, NOW, build, client, dispatcher, done, entry, put, rota, state, take
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -192,11 +193,11 @@ async def test_campaigns_leave_the_reserve_to_texts(queue: QueueConnection) -> N
     one = dispatcher(queue, "a")
     for number in range(10):
         await one.settle([done(taken) for taken in await take(one, 5, NOW + number)], NOW + number)
-    assert await client(queue).zcard(f"{queue.keys.prefix}:sends:a") == 3
+    assert await client(queue).zcard(queue.keys.sends("a")) == 3
     await put(queue, *(entry() for _ in range(10)))
     for number in range(10, 20):
         await one.settle([done(taken) for taken in await take(one, 5, NOW + number)], NOW + number)
-    assert await client(queue).zcard(f"{queue.keys.prefix}:sends:a") == 5
+    assert await client(queue).zcard(queue.keys.sends("a")) == 5
 
 
 async def test_a_raised_cap_lets_go_at_once_and_keeps_a_pause(queue: QueueConnection) -> None:
@@ -228,7 +229,7 @@ async def test_a_first_cap_counts_what_was_sent_before(queue: QueueConnection) -
     # Again without and with: nothing of before is counted twice.
     assert await limit(queue, "a", Caps(), now_ms=NOW)
     assert await limit(queue, "a", Caps(0, 4), [0], NOW)
-    assert await client(queue).zcard(f"{queue.keys.prefix}:sends:a") == 2
+    assert await client(queue).zcard(queue.keys.sends("a")) == 2
 
 
 @pytest.mark.parametrize("ends", ["its lease", "its dispatcher"])
@@ -243,7 +244,7 @@ async def test_what_the_dead_may_have_sent_counts_from_their_end(queue: QueueCon
         suffixes = await stream_suffixes(queue)
         assert len(await reclaim(queue, ":transactional", "dispatcher-1")) == 1
         assert await forget(queue, "dispatcher-1", None, 0, suffixes, ended) == "OK"
-    assert await client(queue).zscore(f"{queue.keys.prefix}:sends:a", taken.token) == ended
+    assert await client(queue).zscore(queue.keys.sends("a"), taken.token) == ended
     assert (await state(queue, "a")).get("cap_hour") == "1"
     other = dispatcher(queue, "a", name="dispatcher-2")
     assert await take(other, 1, NOW + HOUR + 1) == []

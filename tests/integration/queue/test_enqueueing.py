@@ -7,7 +7,8 @@ import pytest
 from shared.errors import RebuildNeeded
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.enqueueing import Placement, enqueue, oldest_entry_ms, stream_length
+from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.streams import OldestEntry, oldest_entries, parked_entries, stream_length
 from tests.integration.queue.rota import NOW, build, entries_in, entry, parked, put
 
 
@@ -22,7 +23,7 @@ async def test_entries_go_where_they_belong_in_their_order(queue: QueueConnectio
     assert await entries_in(queue, ":bulk") == [bulk]
     assert await parked(queue) == [NOW]
     assert await queue.redis.smembers(queue.keys.bound) == {"a"}
-    assert await stream_length(queue, ":transactional") == 3
+    assert await stream_length(queue, Lane.TRANSACTIONAL) == 3
 
 
 async def test_another_epoch_adds_nothing(queue: QueueConnection) -> None:
@@ -54,8 +55,18 @@ async def test_idle_dispatchers_are_woken(queue: QueueConnection) -> None:
     assert told["channel"] == queue.keys.wake
 
 
-async def test_the_age_of_a_stream_is_that_of_its_oldest_entry(queue: QueueConnection) -> None:
-    assert await oldest_entry_ms(queue, ":bulk") is None
+async def test_the_oldest_entry_of_each_stream_that_has_one(queue: QueueConnection) -> None:
+    assert await oldest_entries(queue) == []
     for stamp in (NOW, NOW + 5):
         await queue.redis.xadd(queue.keys.lane(Lane.BULK), {"v": "1"}, id=f"{stamp}-0")
-    assert await oldest_entry_ms(queue, ":bulk") == NOW
+    await queue.redis.sadd(queue.keys.bound, "a", "empty")
+    await queue.redis.xadd(queue.keys.lane(Lane.TRANSACTIONAL, "a"), {"v": "1", "chosen": "1"}, id=f"{NOW + 7}-3")
+    assert await oldest_entries(queue) == [
+        OldestEntry(Lane.BULK, "", NOW, False),
+        OldestEntry(Lane.TRANSACTIONAL, "a", NOW + 7, True),
+    ]
+
+
+async def test_only_what_waits_for_its_time_is_parked(queue: QueueConnection) -> None:
+    await enqueue(queue, [Placement(entry()), Placement(entry(), NOW), Placement(entry(Lane.BULK), NOW + 1)])
+    assert await parked_entries(queue) == 2

@@ -11,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from shared.errors import QueueUnavailable
+from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.enqueueing import stream_length
+from shared.queue.streams import stream_length
 from shared.queue.waking import waking
 from shared.settings import RedisSettings
 from standalone.embedded_valkey import EmbeddedValkey
@@ -120,7 +121,7 @@ async def test_sentinels_are_followed(tmp_path: Path) -> None:
                     await put(queue, entry())
                     break
                 await asyncio.sleep(0.1)
-        assert await stream_length(queue, ":transactional") == 3
+        assert await stream_length(queue, Lane.TRANSACTIONAL) == 3
         assert int((await client(queue).info("server"))["tcp_port"]) == replica.port
         # It is another server, so nothing is taken before it was rebuilt.
         with pytest.raises(Exception, match="epoch"):

@@ -20,6 +20,7 @@ from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.figures import queue_figures
 from shared.queue.noting import Noted, note, noted
 from shared.queue.rights import COMMANDS, acl_rules
+from shared.queue.streams import stream_suffixes
 from shared.queue.taking import FollowUp
 from shared.queue.upkeep import (
     consumers,
@@ -31,7 +32,6 @@ from shared.queue.upkeep import (
     readmit,
     rebind,
     reclaim,
-    stream_suffixes,
     withdraw,
 )
 from standalone.embedded_valkey import EmbeddedValkey

@@ -95,7 +95,7 @@ async def test_a_message_in_hand_of_an_open_endpoint_counts_for_its_first_cap(qu
     assert set(await busy(queue)) == {third.slot}
     assert third.slot == "a/2"
     assert await limit(queue, "a", Caps(hour=5), [], NOW)
-    assert await client(queue).zrange(f"{queue.keys.prefix}:sends:a", 0, -1) == [third.token]
+    assert await client(queue).zrange(queue.keys.sends("a"), 0, -1) == [third.token]
 
 
 @pytest.mark.parametrize("known", [0, 1, 2])

@@ -221,7 +221,7 @@ async def test_a_lost_consumer_group_is_made_again(queue: QueueConnection, lane:
     await build(queue, ["a/0"])
     one = entry(lane, endpoint=bound)
     await put(queue, one)
-    stream = queue.keys.bound_lane(bound, lane) if bound else queue.keys.lane(lane)
+    stream = queue.keys.lane(lane, bound)
     await queue.redis.xgroup_create(stream, "other")
     await queue.redis.xgroup_destroy(stream, queue.group)
     assert (await take_one(dispatcher(queue, "a"))).entry == one

@@ -15,8 +15,9 @@ import trustme
 from pydantic import SecretStr
 
 from shared.errors import QueueUnavailable, SettingError
+from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.enqueueing import stream_length
+from shared.queue.streams import stream_length
 from shared.queue.waking import waking
 from shared.settings import RedisSettings, load
 from standalone.embedded_valkey import EmbeddedValkey
@@ -101,7 +102,7 @@ async def works(queue: QueueConnection) -> None:
         await woken.wait()
     [taken] = (await dispatcher(queue, "a").take(1, NOW)).assignments
     await dispatcher(queue, "a").settle([done(taken)], NOW)
-    assert await stream_length(queue, ":transactional") == 0
+    assert await stream_length(queue, Lane.TRANSACTIONAL) == 0
     assert await queue.problem() == ""
 
 

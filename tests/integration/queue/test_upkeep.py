@@ -7,7 +7,8 @@ from msgspec import structs
 
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.enqueueing import Placement, enqueue, stream_length
+from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.streams import stream_length, stream_suffixes
 from shared.queue.taking import BreakerChange, Settlement
 from shared.queue.upkeep import (
     RebuiltState,
@@ -21,7 +22,6 @@ from shared.queue.upkeep import (
     rebind,
     rebuild,
     reclaim,
-    stream_suffixes,
 )
 from tests.integration.queue.rota import (
     LEASE,
@@ -213,7 +213,7 @@ async def test_what_is_reclaimed_and_cannot_be_read_is_back_in_its_stream(queue:
     await queue.ask("XADD", queue.keys.lane(Lane.TRANSACTIONAL), "*", "v", "999", "what", "is this")
     assert (await dispatcher(queue, "a", name="dead").take(1, NOW)).assignments == []
     assert await reclaim(queue, ":transactional", "dead") == []
-    assert await stream_length(queue, ":transactional") == 1
+    assert await stream_length(queue, Lane.TRANSACTIONAL) == 1
     assert await forget(queue, "dead", NOW, PAUSE, [":transactional"]) == "OK"
 
 
