@@ -15,7 +15,7 @@ from shared.database.connection import Database
 from shared.messages import Entry, Lane, new_message_ids
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
-from shared.queue.upkeep import RebuiltState, rebuild
+from shared.queue.rebuild import RebuiltState, rebuild
 from standalone.ports import free_port
 
 MESSAGES = 20_000

@@ -67,8 +67,8 @@ from shared.messages import Entry, Kind, Lane, OnUnknown, Receipt, Status, Verdi
 from shared.messages.phone_key import phone_key
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.rebuild import RebuiltState, rebuild
 from shared.queue.taking import Settlement, Taking
-from shared.queue.upkeep import RebuiltState, rebuild
 from shared.settings import load
 from standalone.embedded_postgres import EmbeddedPostgres
 from standalone.embedded_valkey import EmbeddedValkey

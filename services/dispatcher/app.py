@@ -41,9 +41,9 @@ from shared.errors import StoreUnavailable
 from shared.media.file_types import FileTypes
 from shared.media.storage_folder import prepare_storage
 from shared.queue.connection import QueueConnection
+from shared.queue.dispatchers import forget
 from shared.queue.streams import stream_suffixes
 from shared.queue.taking import Taking
-from shared.queue.upkeep import forget
 from shared.queue.waking import waking
 from shared.remote_media import AddressGuard, new_fetching_session
 from shared.runtime.background_loop import BackgroundLoop

@@ -8,7 +8,7 @@ import structlog
 from shared.endpoints.pacing import RateProfile
 from shared.endpoints.profiles import Profiles, profiles_of
 from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import published_profile
+from shared.queue.profile_copy import published_profile
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from shared.endpoints.gowa import AccountState, account_state
 from shared.endpoints.identity import Endpoint
 from shared.errors import StoreUnavailable
 from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import distrust
+from shared.queue.rota import distrust
 
 log = structlog.get_logger()
 _opened = Counter("paceline_breakers_opened_by_probe_total", "Breakers opened since the account said it cannot send")

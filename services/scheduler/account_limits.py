@@ -12,7 +12,7 @@ from shared.database.connection import Database
 from shared.database.rebuilding import sends_of_last_day
 from shared.endpoints.caps import Caps, caps_of
 from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import limit
+from shared.queue.rota import limit
 
 log = structlog.get_logger()
 

@@ -23,8 +23,9 @@ from shared.database.rebuilding import read_control
 from shared.errors import StoreUnavailable
 from shared.messages import Entry, Status
 from shared.queue.connection import QueueConnection
+from shared.queue.dispatchers import beats, consumers, forget, reclaim
+from shared.queue.rebuild import epoch_is_current
 from shared.queue.streams import stream_suffixes
-from shared.queue.upkeep import beats, consumers, epoch_is_current, forget, reclaim
 
 log = structlog.get_logger()
 _deaths = Counter("paceline_dispatchers_dead_total", "Dispatchers that were found dead")

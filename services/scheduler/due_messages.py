@@ -7,7 +7,7 @@ from prometheus_client import Counter
 
 from services.scheduler.rate_in_force import RateInForce
 from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import promote
+from shared.queue.promoting import promote
 
 log = structlog.get_logger()
 _promoted = Counter("paceline_entries_promoted_total", "Parked entries moved into their streams when due")

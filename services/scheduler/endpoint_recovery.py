@@ -17,9 +17,9 @@ from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.gowa import AccountState, account_state
 from shared.endpoints.identity import Endpoint
 from shared.messages import Lane
-from shared.queue.connection import QueueConnection
-from shared.queue.streams import bound_endpoints
-from shared.queue.upkeep import WITHDRAWN_UNTIL, clock_ms, endpoint_states, readmit, rebind, withdraw
+from shared.queue.connection import QueueConnection, clock_ms
+from shared.queue.rota import WITHDRAWN_UNTIL, endpoint_states, readmit, withdraw
+from shared.queue.streams import bound_endpoints, rebind
 
 log = structlog.get_logger()
 _readmitted = Counter("paceline_endpoints_readmitted_total", "Endpoints put on trial or back into service")

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import drop_gone
+from shared.queue.rota import drop_gone
 
 log = structlog.get_logger()
 _dropped = Counter("paceline_slots_dropped_total", "Slots of accounts that nobody's settings name any more")

@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from shared.database.beat import Beat, beat_of_postgres, durability_problem, raise_beat, stop_after_going_back
 from shared.database.connection import Database
 from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import mark_beat, numbers_of_redis
+from shared.queue.rebuild import mark_beat, numbers_of_redis
 
 log = structlog.get_logger()
 _went_back = Counter("paceline_postgres_went_back_total", "Times that Postgres was found to have gone back")

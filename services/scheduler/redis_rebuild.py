@@ -29,17 +29,10 @@ from shared.database.rebuilding import (
 )
 from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.caps import Caps
-from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import (
-    WITHDRAWN_UNTIL,
-    RebuiltState,
-    clock_ms,
-    epoch_is_current,
-    numbers_of_redis,
-    publish_profile,
-    published_profile,
-    rebuild,
-)
+from shared.queue.connection import QueueConnection, clock_ms
+from shared.queue.profile_copy import publish_profile, published_profile
+from shared.queue.rebuild import RebuiltState, epoch_is_current, numbers_of_redis, rebuild
+from shared.queue.rota import WITHDRAWN_UNTIL
 
 log = structlog.get_logger()
 _rebuilds = Counter("paceline_redis_rebuilds_total", "Times that Redis was rebuilt from Postgres")

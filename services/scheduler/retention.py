@@ -12,9 +12,8 @@ from shared.database.idempotency import prune_answers
 from shared.database.retention import drop_old_partitions, ensure_partitions, forget_dropped
 from shared.database.sent_names import prune_sent_names
 from shared.errors import DatabaseUnavailable
-from shared.queue.connection import QueueConnection
+from shared.queue.connection import QueueConnection, clock_ms
 from shared.queue.figures import drop_old_minutes
-from shared.queue.upkeep import clock_ms
 
 log = structlog.get_logger()
 _dropped = Counter("paceline_months_dropped_total", "Months of messages deleted because they were too old")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from shared.database.feeding import FeedStream
 from shared.messages import Lane
-from shared.queue.connection import QueueConnection
+from shared.queue.connection import QueueConnection, clock_ms
 from shared.queue.streams import oldest_entries
-from shared.queue.upkeep import clock_ms
 
 LOST_AFTER = 60.0
 """Seconds that something must have been enqueued before the oldest entry to count as lost: clocks, slow writes, and an

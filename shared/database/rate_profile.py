@@ -51,7 +51,7 @@ async def update_endpoint(
 
 
 def published_form(changes: dict[str, Any]) -> tuple[str, str]:
-    """(JSON of the changes, their version) as ``shared.queue.upkeep.publish_profile`` takes them; nothing changed is
+    """(JSON of the changes, their version) as ``shared.queue.profile_copy.publish_profile`` takes them; nothing changed is
     version 0, which is also what an empty Redis says."""
     text = orjson.dumps(changes, option=orjson.OPT_SORT_KEYS).decode()
     return text, hashlib.sha256(text.encode()).hexdigest()[:16] if changes else "0"

@@ -129,3 +129,9 @@ class QueueConnection:
             # Only we know their names.
             return QueueUnavailable(missing_text(self.keys, [], no_key=True), text_of(error))
         return unavailable(error)
+
+
+async def clock_ms(queue: QueueConnection) -> int:
+    """Now by the clock of Redis, ms since 1970."""
+    second, micro = await queue.ask("TIME")
+    return int(second) * 1000 + int(micro) // 1000

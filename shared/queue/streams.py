@@ -54,3 +54,8 @@ async def oldest_entries(queue: QueueConnection) -> list[OldestEntry]:
         for identity, fields in head:
             found.append(OldestEntry(lane, endpoint, int(str(identity).partition("-")[0]), "chosen" in fields))
     return found
+
+
+async def rebind(queue: QueueConnection, endpoint: str, lane: Lane, limit: int = 500) -> int:
+    """Moves entries that were bound to an endpoint, unless a caller chose it, to the lane. Returns how many."""
+    return int(await queue.run("rebind", queue.keys.prefix, queue.group, endpoint, lane.value, limit))

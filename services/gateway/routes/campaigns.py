@@ -49,7 +49,8 @@ from shared.endpoints.pacing import expected_bulk_gap_ms
 from shared.errors import QueueUnavailable
 from shared.messages import CampaignStatus, Lane
 from shared.observability.metrics import possible_duplicates
-from shared.queue.upkeep import clock_ms, endpoint_states
+from shared.queue.connection import clock_ms
+from shared.queue.rota import endpoint_states
 from shared.runtime.envelope import ApiError, success
 
 log = structlog.get_logger()

@@ -26,7 +26,7 @@ from shared.endpoints.breaker_state import BreakerState
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import RateProfile
 from shared.errors import QueueUnavailable
-from shared.queue.upkeep import endpoint_states, readmit, withdraw
+from shared.queue.rota import endpoint_states, readmit, withdraw
 from shared.runtime.envelope import ApiError, success
 
 log = structlog.get_logger()

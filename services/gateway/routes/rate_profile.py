@@ -18,7 +18,7 @@ from shared.database.rate_profile import published_form, read_changes, read_publ
 from shared.endpoints.pacing import RateProfile, expected_bulk_gap_ms
 from shared.endpoints.profiles import ENDPOINTS, profiles_of
 from shared.errors import QueueUnavailable
-from shared.queue.upkeep import publish_profile, published_profile
+from shared.queue.profile_copy import publish_profile, published_profile
 from shared.runtime.background_loop import BackgroundLoop
 from shared.runtime.envelope import InvalidInput, success
 

@@ -33,8 +33,8 @@ from shared.errors import RebuildNeeded, StoreUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.rota import endpoint_states
 from shared.queue.streams import parked_entries, stream_length
-from shared.queue.upkeep import endpoint_states
 
 log = structlog.get_logger()
 _fed = Counter("paceline_chunks_fed_total", "Chunks of campaigns put into Redis")

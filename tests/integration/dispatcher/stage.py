@@ -20,7 +20,8 @@ from shared.endpoints.identity import endpoint_id
 from shared.messages import Entry, Lane, Status, new_message_ids
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
-from shared.queue.upkeep import RebuiltState, promote, rebuild
+from shared.queue.promoting import promote
+from shared.queue.rebuild import RebuiltState, rebuild
 from tests.servers import ServiceProcess, StartService
 
 DEVICES = ("a", "b", "c")

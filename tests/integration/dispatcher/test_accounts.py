@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.endpoints.caps import Caps
 from shared.messages import Lane, Status
-from shared.queue.upkeep import limit
+from shared.queue.rota import limit
 from tests.integration.accepting import accept_campaign, accept_message
 from tests.integration.dispatcher.stage import Stage, eventually
 

@@ -14,7 +14,7 @@ from shared.database.account_feedback import attempts_since
 from shared.messages import Entry, Lane, Status
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.noting import Noted, noted
-from shared.queue.upkeep import readmit, withdraw
+from shared.queue.rota import readmit, withdraw
 from standalone.ports import free_port
 from tests.integration.dispatcher.stage import LOGIN, Sender, Stage, eventually, metrics_of
 from tests.servers import ServiceProcess

@@ -8,7 +8,7 @@ import orjson
 
 from shared.endpoints.identity import endpoint_id
 from shared.messages import Lane, Status
-from shared.queue.upkeep import publish_profile
+from shared.queue.profile_copy import publish_profile
 from tests.integration.accepting import accept_campaign, counts_of
 from tests.integration.dispatcher.stage import DEVICES, Stage, eventually
 

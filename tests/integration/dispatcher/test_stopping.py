@@ -6,7 +6,7 @@ import asyncio
 
 from services.dispatcher.sending.deadline import START_LIMIT
 from shared.messages import Lane, Status
-from shared.queue.upkeep import beats, consumers
+from shared.queue.dispatchers import beats, consumers
 from standalone.embedded_postgres import EmbeddedPostgres
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.integration.accepting import accept_campaign

@@ -10,7 +10,8 @@ import pytest
 from shared.endpoints.identity import endpoint_id
 from shared.messages import Entry, Lane, Status
 from shared.queue.enqueueing import Placement, enqueue
-from shared.queue.upkeep import promote, readmit
+from shared.queue.promoting import promote
+from shared.queue.rota import readmit
 from standalone.ports import free_port
 from tests.integration.dispatcher.stage import Stage, eventually, metrics_of
 

@@ -12,7 +12,9 @@ from shared.database.connection import Database
 from shared.database.postponing import wait_for_contact
 from shared.endpoints.caps import Caps
 from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import RebuiltState, limit, published_profile, rebuild
+from shared.queue.profile_copy import published_profile
+from shared.queue.rebuild import RebuiltState, rebuild
+from shared.queue.rota import limit
 from tests.integration.accepting import accept_message
 from tests.integration.database.beginning import ask, request
 from tests.integration.gateway.conftest import Client, StartGateway, refused_fields, results

@@ -12,7 +12,7 @@ from services.gateway import shapes
 from services.gateway.app_keys import DATABASE, ENDPOINTS, QUEUE
 from services.gateway.routes.rate_profile import copy_loop
 from shared.database.connection import Database
-from shared.queue.upkeep import published_profile
+from shared.queue.profile_copy import published_profile
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.integration.accepting import accept_campaign, accept_message, status_of
 from tests.integration.database.beginning import ask, begin, failed, request, write

@@ -9,8 +9,8 @@ from typing import Any
 from shared.messages import Entry, Lane, new_message_ids
 from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.rebuild import RebuiltState, rebuild
 from shared.queue.taking import Assignment, Settlement, Taking
-from shared.queue.upkeep import RebuiltState, rebuild
 from shared.settings import BreakerSettings
 
 NOW = 1_800_000_000_000

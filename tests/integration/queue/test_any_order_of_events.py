@@ -33,10 +33,13 @@ from shared.database.connection import Database
 from shared.errors import RebuildNeeded
 from shared.messages import TRANSITIONS, Entry, Lane, Refusal, Status, Verdict
 from shared.queue.connection import QueueConnection
+from shared.queue.dispatchers import consumers, forget, reclaim
 from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.promoting import promote
+from shared.queue.rebuild import RebuiltState, rebuild
+from shared.queue.rota import readmit
 from shared.queue.streams import stream_suffixes
 from shared.queue.taking import Assignment, FollowUp, Settlement, Taking
-from shared.queue.upkeep import RebuiltState, consumers, forget, promote, readmit, rebuild, reclaim
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.integration.accepting import Campaign, accept_campaign, accept_message
 from tests.integration.conftest import settings_of_database, settings_of_redis

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.queue.connection import QueueConnection
+from shared.queue.promoting import promote
+from shared.queue.rota import distrust, readmit, withdraw
 from shared.queue.taking import Taking
-from shared.queue.upkeep import distrust, promote, readmit, withdraw
 from tests.integration.queue.rota import (
     NOW,
     OPEN_TIMEOUT,

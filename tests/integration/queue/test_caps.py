@@ -12,9 +12,12 @@ import pytest
 from shared.endpoints.caps import Caps
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.dispatchers import forget, reclaim
+from shared.queue.promoting import promote
+from shared.queue.rebuild import RebuiltState, rebuild
+from shared.queue.rota import limit
 from shared.queue.streams import stream_suffixes
 from shared.queue.taking import Assignment, Settlement, Taking
-from shared.queue.upkeep import RebuiltState, forget, limit, promote, rebuild, reclaim
 from tests.integration.queue.rota import LEASE, NOW, build, client, dispatcher, done, entry, put, rota, state, take
 
 HOUR, DAY = 3_600_000, 86_400_000

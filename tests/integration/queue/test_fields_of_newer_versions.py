@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.dispatchers import forget, reclaim
 from shared.queue.enqueueing import Placement, enqueue
+from shared.queue.promoting import promote
+from shared.queue.streams import rebind
 from shared.queue.taking import FollowUp, Settlement
-from shared.queue.upkeep import forget, promote, rebind, reclaim
 from tests.integration.queue.rota import (
     NOW,
     OPEN_TIMEOUT,

@@ -7,7 +7,7 @@ import pytest
 from shared.errors import RebuildNeeded
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.upkeep import drop_gone
+from shared.queue.rota import drop_gone
 from tests.integration.queue.rota import (
     NOW,
     build,

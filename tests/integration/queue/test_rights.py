@@ -16,24 +16,16 @@ from shared.endpoints.caps import Caps
 from shared.errors import QueueUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.dispatchers import consumers, forget, reclaim
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.figures import queue_figures
 from shared.queue.noting import Noted, note, noted
+from shared.queue.profile_copy import publish_profile
+from shared.queue.promoting import promote
 from shared.queue.rights import COMMANDS, acl_rules
-from shared.queue.streams import stream_suffixes
+from shared.queue.rota import distrust, limit, readmit, withdraw
+from shared.queue.streams import rebind, stream_suffixes
 from shared.queue.taking import FollowUp
-from shared.queue.upkeep import (
-    consumers,
-    distrust,
-    forget,
-    limit,
-    promote,
-    publish_profile,
-    readmit,
-    rebind,
-    reclaim,
-    withdraw,
-)
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.integration.conftest import settings_of_redis
 from tests.integration.queue.rota import (

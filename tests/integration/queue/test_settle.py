@@ -8,9 +8,10 @@ import pytest
 from shared.errors import QueueUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.promoting import promote
+from shared.queue.rota import readmit
 from shared.queue.scripts import FOLDER
 from shared.queue.taking import Assignment, BreakerChange, FollowUp, Settlement, Taking
-from shared.queue.upkeep import promote, readmit
 from shared.settings import BreakerSettings
 from tests.integration.queue.rota import (
     BREAKER,

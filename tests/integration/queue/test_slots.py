@@ -6,7 +6,7 @@ from shared.endpoints.caps import Caps
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
 from shared.queue.figures import queue_figures
-from shared.queue.upkeep import distrust, drop_gone, limit, readmit
+from shared.queue.rota import distrust, drop_gone, limit, readmit
 from tests.integration.queue.rota import (
     NOW,
     OPEN_TIMEOUT,

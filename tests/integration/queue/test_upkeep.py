@@ -7,22 +7,13 @@ from msgspec import structs
 
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
+from shared.queue.dispatchers import beats, consumers, forget, reclaim
 from shared.queue.enqueueing import Placement, enqueue
-from shared.queue.streams import stream_length, stream_suffixes
+from shared.queue.promoting import promote
+from shared.queue.rebuild import RebuiltState, epoch_is_current, rebuild
+from shared.queue.rota import distrust, readmit
+from shared.queue.streams import rebind, stream_length, stream_suffixes
 from shared.queue.taking import BreakerChange, Settlement
-from shared.queue.upkeep import (
-    RebuiltState,
-    beats,
-    consumers,
-    distrust,
-    epoch_is_current,
-    forget,
-    promote,
-    readmit,
-    rebind,
-    rebuild,
-    reclaim,
-)
 from tests.integration.queue.rota import (
     LEASE,
     NOW,

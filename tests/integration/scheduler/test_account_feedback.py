@@ -17,7 +17,7 @@ from shared.database.rate_profile import read_published
 from shared.database.rebuilding import suspended_endpoints
 from shared.endpoints.feedback import Cause, FeedbackState
 from shared.messages import new_message_ids
-from shared.queue.upkeep import published_profile
+from shared.queue.profile_copy import published_profile
 from tests.integration.scheduler.stage import Clock, Stage
 
 NORMAL, SLOWED, SUSPENDED, TRIAL = FeedbackState

@@ -10,8 +10,8 @@ import pytest
 from services.scheduler.dead_dispatchers import DeadDispatchers
 from services.scheduler.unqueued_messages import UnqueuedMessages
 from shared.messages import Status, Verdict
+from shared.queue.dispatchers import beats, consumers
 from shared.queue.taking import Assignment
-from shared.queue.upkeep import beats, consumers
 from tests.integration.scheduler.stage import Clock, Stage
 
 

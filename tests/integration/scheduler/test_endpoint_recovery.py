@@ -11,8 +11,9 @@ import pytest
 from services.scheduler.endpoint_recovery import EndpointRecovery
 from shared.endpoints.gowa import new_session
 from shared.messages import Entry, Lane
+from shared.queue.connection import clock_ms
 from shared.queue.enqueueing import Placement, enqueue
-from shared.queue.upkeep import clock_ms, endpoint_states
+from shared.queue.rota import endpoint_states
 from tests.integration.scheduler.stage import Clock, Stage
 from tests.servers import ServiceProcess, StartService
 

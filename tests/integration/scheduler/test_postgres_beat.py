@@ -9,7 +9,7 @@ from shared.database.beat import Beat, beat_of_postgres, durability_problem, rai
 from shared.database.campaigns import start_lanes
 from shared.database.rebuilding import begin_rebuild
 from shared.messages import Lane
-from shared.queue.upkeep import epoch_is_current, mark_beat, numbers_of_redis
+from shared.queue.rebuild import epoch_is_current, mark_beat, numbers_of_redis
 from tests.integration.scheduler.stage import Stage
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from shared.database.rebuilding import read_control
-from shared.queue.upkeep import epoch_is_current
+from shared.queue.rebuild import epoch_is_current
 from tests.integration.scheduler.stage import Stage, until
 from tests.servers import StartService
 

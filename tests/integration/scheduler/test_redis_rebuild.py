@@ -14,7 +14,10 @@ from services.scheduler.unqueued_messages import UnqueuedMessages
 from shared.database.rebuilding import begin_rebuild
 from shared.errors import RebuildNeeded
 from shared.messages import Status, Verdict
-from shared.queue.upkeep import WITHDRAWN_UNTIL, clock_ms, endpoint_states, epoch_is_current, published_profile
+from shared.queue.connection import clock_ms
+from shared.queue.profile_copy import published_profile
+from shared.queue.rebuild import epoch_is_current
+from shared.queue.rota import WITHDRAWN_UNTIL, endpoint_states
 from tests.integration.scheduler.stage import LOCK_WAITERS, Stage, until
 
 

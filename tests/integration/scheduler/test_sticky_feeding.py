@@ -12,8 +12,9 @@ import pytest
 from services.scheduler.campaigns.completion import Completion
 from services.scheduler.campaigns.feeding import Feeding
 from shared.messages import Entry, Lane
+from shared.queue.rota import withdraw
+from shared.queue.streams import rebind
 from shared.queue.taking import FollowUp, Settlement
-from shared.queue.upkeep import rebind, withdraw
 from tests.integration.scheduler.stage import Clock, Stage
 
 THREE = {

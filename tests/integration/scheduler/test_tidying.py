@@ -13,8 +13,8 @@ from services.scheduler.media_janitor import MediaJanitor
 from services.scheduler.retention import Retention
 from shared.database.retention import drop_old_partitions, forget_dropped
 from shared.messages import Entry, Lane
+from shared.queue.connection import clock_ms
 from shared.queue.enqueueing import Placement, enqueue
-from shared.queue.upkeep import clock_ms
 from tests.integration.scheduler.stage import LOCK_WAITERS, Stage, until
 
 DAY = 86400.0
