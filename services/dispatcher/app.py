@@ -41,7 +41,7 @@ from shared.errors import StoreUnavailable
 from shared.media.file_types import FileTypes
 from shared.media.storage_folder import prepare_storage
 from shared.queue.connection import QueueConnection
-from shared.queue.dispatchers import forget
+from shared.queue.dispatchers import unregister
 from shared.queue.streams import stream_suffixes
 from shared.queue.taking import Taking
 from shared.queue.waking import waking
@@ -143,7 +143,7 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
     async def leave() -> None:
         """Takes itself off the list, so that nobody need wait for its death."""
         try:
-            await forget(queue, name, None, 0, await stream_suffixes(queue, list(endpoints)))
+            await unregister(queue, name, None, 0, await stream_suffixes(queue, list(endpoints)))
         except StoreUnavailable as error:
             log.warning("left without saying so", reason=str(error))
 

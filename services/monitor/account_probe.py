@@ -19,7 +19,7 @@ from shared.endpoints.gowa import AccountState, account_state
 from shared.endpoints.identity import Endpoint
 from shared.errors import StoreUnavailable
 from shared.queue.connection import QueueConnection
-from shared.queue.rota import distrust
+from shared.queue.rota import open_breaker
 
 log = structlog.get_logger()
 _opened = Counter("paceline_breakers_opened_by_probe_total", "Breakers opened since the account said it cannot send")
@@ -73,7 +73,7 @@ class AccountProbe:
 
     async def _open(self, identity: str, reason: str) -> None:
         try:
-            if await distrust(self._queue, identity, reason, _TRIAL_AFTER_MS):
+            if await open_breaker(self._queue, identity, reason, _TRIAL_AFTER_MS):
                 _opened.inc()
                 log.warning(
                     "breaker",

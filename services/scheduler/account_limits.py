@@ -12,7 +12,7 @@ from shared.database.connection import Database
 from shared.database.rebuilding import sends_of_last_day
 from shared.endpoints.caps import Caps, caps_of
 from shared.queue.connection import QueueConnection
-from shared.queue.rota import limit
+from shared.queue.rota import set_caps
 
 log = structlog.get_logger()
 
@@ -53,6 +53,6 @@ class AccountLimits:
             if caps != Caps() and self._written.get(endpoint, Caps()) == Caps():
                 # Nobody has counted while there was no cap.
                 lately = (await sends_of_last_day(self._database, [endpoint])).get(endpoint, [])
-            if await limit(self._queue, endpoint, caps, lately):
+            if await set_caps(self._queue, endpoint, caps, lately):
                 log.info("caps", endpoint=endpoint, hour=caps.hour, day=caps.day)
             self._written[endpoint] = caps

@@ -23,7 +23,7 @@ from shared.database.rebuilding import read_control
 from shared.errors import StoreUnavailable
 from shared.messages import Entry, Status
 from shared.queue.connection import QueueConnection
-from shared.queue.dispatchers import beats, consumers, forget, reclaim
+from shared.queue.dispatchers import beats, consumers, reclaim, unregister
 from shared.queue.rebuild import epoch_is_current
 from shared.queue.streams import stream_suffixes
 
@@ -122,7 +122,7 @@ class DeadDispatchers:
                 taken_back += len(entries)
                 await self._count(entries)
         pause = self._rate.profiles.longest_pause_ms()
-        outcome = await forget(self._queue, name, beat, pause, suffixes)
+        outcome = await unregister(self._queue, name, beat, pause, suffixes)
         if outcome == "ALIVE":
             log.warning("dispatcher speaks again", dispatcher=name, entries=taken_back)
             self._heard.pop(name, None)

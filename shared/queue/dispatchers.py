@@ -34,7 +34,7 @@ async def reclaim(
     return entries
 
 
-async def forget(
+async def unregister(
     queue: QueueConnection,
     dispatcher: str,
     beat: int | None,
@@ -45,7 +45,7 @@ async def forget(
     """Gives back the slots of a dispatcher that is gone and deletes its consumers: 'OK', 'ALIVE' or 'PENDING'. With ``beat``
     None, for one that leaves by itself, also the entries that it could not read."""
     answer = await queue.run(
-        "forget",
+        "unregister",
         "" if now_ms is None else now_ms,
         queue.keys.prefix,
         queue.group,

@@ -35,12 +35,12 @@ async def withdraw(queue: QueueConnection, endpoint: str, reason: str) -> bool:
     return bool(await queue.run("withdraw", "", queue.keys.prefix, endpoint, reason, WITHDRAWN_UNTIL))
 
 
-async def distrust(
+async def open_breaker(
     queue: QueueConnection, endpoint: str, reason: str, trial_after_ms: int, now_ms: int | None = None
 ) -> bool:
     """Opens the breaker of an endpoint, if it is closed; answers whether it was. Raises QueueUnavailable."""
     now = "" if now_ms is None else now_ms
-    return bool(await queue.run("distrust", now, queue.keys.prefix, endpoint, reason, trial_after_ms))
+    return bool(await queue.run("open_breaker", now, queue.keys.prefix, endpoint, reason, trial_after_ms))
 
 
 async def drop_gone(
@@ -53,13 +53,13 @@ async def drop_gone(
     return [str(slot) for slot in answer[1:]]
 
 
-async def limit(
+async def set_caps(
     queue: QueueConnection, endpoint: str, caps: Caps, sent_ago_ms: Sequence[int] = (), now_ms: int | None = None
 ) -> bool:
     """Sets the caps of an endpoint; answers whether that changed anything. ``sent_ago_ms``: what it sent in the last day,
     heeded where it had no cap before. Raises QueueUnavailable."""
     changed = await queue.run(
-        "limit",
+        "set_caps",
         "" if now_ms is None else now_ms,
         queue.keys.prefix,
         endpoint,

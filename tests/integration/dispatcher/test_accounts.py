@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.endpoints.caps import Caps
 from shared.messages import Lane, Status
-from shared.queue.rota import limit
+from shared.queue.rota import set_caps
 from tests.integration.accepting import accept_campaign, accept_message
 from tests.integration.dispatcher.stage import Stage, eventually
 
@@ -112,7 +112,7 @@ async def test_a_first_cap_at_run_time_counts_what_was_sent(stage: Stage) -> Non
 
 async def test_a_campaign_leaves_its_reserve_to_texts(stage: Stage) -> None:
     await stage.build("a")
-    assert await limit(stage.queue, stage.endpoint("a"), Caps(0, 4, 0, 2))
+    assert await set_caps(stage.queue, stage.endpoint("a"), Caps(0, 4, 0, 2))
     campaign = await accept_campaign(stage.store, 6)
     await stage.enqueue(campaign.messages, Lane.BULK)
     await stage.dispatcher("a")

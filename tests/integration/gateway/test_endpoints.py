@@ -14,7 +14,7 @@ from shared.endpoints.caps import Caps
 from shared.queue.connection import QueueConnection
 from shared.queue.profile_copy import published_profile
 from shared.queue.rebuild import RebuiltState, rebuild
-from shared.queue.rota import limit
+from shared.queue.rota import set_caps
 from tests.integration.accepting import accept_message
 from tests.integration.database.beginning import ask, request
 from tests.integration.gateway.conftest import Client, StartGateway, refused_fields, results
@@ -112,7 +112,7 @@ async def test_what_is_not_there_is_not_found(two: Client) -> None:
 
 async def test_caps_and_holds_are_shown(two: Client, store: Database) -> None:
     endpoint, other = known(two)
-    assert await limit(queue_of(two), endpoint, Caps(5, 50, 4, 45))
+    assert await set_caps(queue_of(two), endpoint, Caps(5, 50, 4, 45))
     await queue_of(two).ask("HSET", queue_of(two).keys.state(endpoint), "capped_until", "4102444800000")
     await store.execute(
         "insert into endpoints (id, cold_held_until) values ($1, clock_timestamp() + interval '1 hour')", endpoint

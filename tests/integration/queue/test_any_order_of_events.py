@@ -33,7 +33,7 @@ from shared.database.connection import Database
 from shared.errors import RebuildNeeded
 from shared.messages import TRANSITIONS, Entry, Lane, Refusal, Status, Verdict
 from shared.queue.connection import QueueConnection
-from shared.queue.dispatchers import consumers, forget, reclaim
+from shared.queue.dispatchers import consumers, reclaim, unregister
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.promoting import promote
 from shared.queue.rebuild import RebuiltState, rebuild
@@ -192,7 +192,7 @@ class AnyOrder:
             for suffix in suffixes:
                 while back := self.run(reclaim(self.queue, suffix, dispatcher.name)):
                     self.run(count_crashes(self.store, [entry.message for entry in back]))
-            answer = self.run(forget(self.queue, dispatcher.name, None, 1000, suffixes, now_ms=self.now))
+            answer = self.run(unregister(self.queue, dispatcher.name, None, 1000, suffixes, now_ms=self.now))
             assert answer == "OK"
         self.dead = []
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.queue.connection import QueueConnection
 from shared.queue.promoting import promote
-from shared.queue.rota import distrust, readmit, withdraw
+from shared.queue.rota import open_breaker, readmit, withdraw
 from shared.queue.taking import Taking
 from tests.integration.queue.rota import (
     NOW,
@@ -54,7 +54,7 @@ async def silent_trial(queue: QueueConnection, taking: Taking) -> object:
 
 
 async def status_of_the_account(queue: QueueConnection, _: Taking) -> object:
-    return await distrust(queue, "a", "offline", OPEN_TIMEOUT, NOW)
+    return await open_breaker(queue, "a", "offline", OPEN_TIMEOUT, NOW)
 
 
 async def operator(queue: QueueConnection, _: Taking) -> object:

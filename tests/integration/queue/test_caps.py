@@ -12,10 +12,10 @@ import pytest
 from shared.endpoints.caps import Caps
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.dispatchers import forget, reclaim
+from shared.queue.dispatchers import reclaim, unregister
 from shared.queue.promoting import promote
 from shared.queue.rebuild import RebuiltState, rebuild
-from shared.queue.rota import limit
+from shared.queue.rota import set_caps
 from shared.queue.streams import stream_suffixes
 from shared.queue.taking import Assignment, Settlement, Taking
 from tests.integration.queue.rota import LEASE, NOW, build, client, dispatcher, done, entry, put, rota, state, take
@@ -100,7 +100,7 @@ class Run:
                 await self.rebuild()
             case "caps":
                 # The same again changes nothing.
-                assert not await limit(self.queue, ACCOUNT, self.caps, now_ms=self.now)
+                assert not await set_caps(self.queue, ACCOUNT, self.caps, now_ms=self.now)
 
     async def settle(self, verdict: str) -> None:
         one = self.hand.pop(self.chance.randrange(len(self.hand)))
@@ -135,7 +135,7 @@ class Run:
         self.dispatchers[which] = self.new_dispatcher(which)
         for suffix in suffixes:
             await reclaim(self.queue, suffix, name)
-        assert await forget(self.queue, name, None, 1000, suffixes, self.now) == "OK"
+        assert await unregister(self.queue, name, None, 1000, suffixes, self.now) == "OK"
 
     def judge(self) -> None:
         assert most_in(HOUR, self.sends) <= self.caps.hour
@@ -210,11 +210,11 @@ async def test_a_raised_cap_lets_go_at_once_and_keeps_a_pause(queue: QueueConnec
     await one.settle([done(taken, 0) for taken in await take(one, 2)], NOW)
     assert await take(one, 2, NOW + 1) == []
     assert {ready for ready, _ in (await rota(queue)).values()} == {NOW + HOUR}
-    assert await limit(queue, "a", Caps(2, 0), now_ms=NOW + 2)
+    assert await set_caps(queue, "a", Caps(2, 0), now_ms=NOW + 2)
     assert [taken.endpoint for taken in await take(one, 2, NOW + 2)] == ["a"]
     # b stands in a pause that is longer than its cap; lifting the cap does not end it.
     await client(queue).zadd(queue.keys.rota, {"b/0": NOW + 2 * HOUR})
-    assert await limit(queue, "b", Caps(), now_ms=NOW + 3)
+    assert await set_caps(queue, "b", Caps(), now_ms=NOW + 3)
     assert (await rota(queue))["b/0"][0] == NOW + 2 * HOUR
 
 
@@ -223,15 +223,15 @@ async def test_a_first_cap_counts_what_was_sent_before(queue: QueueConnection) -
     await put(queue, *(entry() for _ in range(9)))
     one = dispatcher(queue, "a", slots=2)
     [in_hand] = await take(one, 1)
-    assert await limit(queue, "a", Caps(0, 4), [HOUR, 2 * HOUR], NOW)
+    assert await set_caps(queue, "a", Caps(0, 4), [HOUR, 2 * HOUR], NOW)
     [taken] = await take(one, 5, NOW)
     assert await take(one, 5, NOW) == []
     await one.settle([done(in_hand), done(taken)], NOW)
     assert await take(one, 5, NOW + DAY - 2 * HOUR - 1) == []
     assert len(await take(one, 5, NOW + DAY - 2 * HOUR)) == 1
     # Again without and with: nothing of before is counted twice.
-    assert await limit(queue, "a", Caps(), now_ms=NOW)
-    assert await limit(queue, "a", Caps(0, 4), [0], NOW)
+    assert await set_caps(queue, "a", Caps(), now_ms=NOW)
+    assert await set_caps(queue, "a", Caps(0, 4), [0], NOW)
     assert await client(queue).zcard(queue.keys.sends("a")) == 2
 
 
@@ -246,7 +246,7 @@ async def test_what_the_dead_may_have_sent_counts_from_their_end(queue: QueueCon
     else:
         suffixes = await stream_suffixes(queue)
         assert len(await reclaim(queue, ":transactional", "dispatcher-1")) == 1
-        assert await forget(queue, "dispatcher-1", None, 0, suffixes, ended) == "OK"
+        assert await unregister(queue, "dispatcher-1", None, 0, suffixes, ended) == "OK"
     assert await client(queue).zscore(queue.keys.sends("a"), taken.token) == ended
     assert (await state(queue, "a")).get("cap_hour") == "1"
     other = dispatcher(queue, "a", name="dispatcher-2")

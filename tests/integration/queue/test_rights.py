@@ -16,14 +16,14 @@ from shared.endpoints.caps import Caps
 from shared.errors import QueueUnavailable
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.dispatchers import consumers, forget, reclaim
+from shared.queue.dispatchers import consumers, reclaim, unregister
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.figures import queue_figures
 from shared.queue.noting import Noted, note, noted
 from shared.queue.profile_copy import publish_profile
 from shared.queue.promoting import promote
 from shared.queue.rights import COMMANDS, acl_rules
-from shared.queue.rota import distrust, limit, readmit, withdraw
+from shared.queue.rota import open_breaker, readmit, set_caps, withdraw
 from shared.queue.streams import rebind, stream_suffixes
 from shared.queue.taking import FollowUp
 from standalone.embedded_valkey import EmbeddedValkey
@@ -210,11 +210,11 @@ class Cycle:
         await step(lambda: dead.take(1, NOW))
         await step(lambda: reclaim(mine, ":transactional", "dead"))
         suffixes = await step(lambda: stream_suffixes(mine, ["a", "b", "c"]))
-        await step(lambda: forget(mine, "dead", None, 1000, suffixes, NOW))
+        await step(lambda: unregister(mine, "dead", None, 1000, suffixes, NOW))
         await step(lambda: known.beat(NOW))
         # One that is full, one that is not.
-        await step(lambda: limit(mine, "b", Caps(1, 1, 1, 1), [1000], NOW))
-        await step(lambda: limit(mine, "a", Caps(100, 100, 100, 100), [1000], NOW))
+        await step(lambda: set_caps(mine, "b", Caps(1, 1, 1, 1), [1000], NOW))
+        await step(lambda: set_caps(mine, "a", Caps(100, 100, 100, 100), [1000], NOW))
         taken = (await step(lambda: known.take(2, NOW))).assignments
         # What a take that was refused in its middle has taken all the same.
         await step(lambda: known.take_back(suffixes, NOW))
@@ -227,14 +227,14 @@ class Cycle:
         assert sorted(slots) == ["a/0", "b/0", "c/0"], "a slot that nobody gives back any more"
         await step(lambda: withdraw(mine, "a", "suspended"))
         await step(lambda: readmit(mine, "a", 1, "closed", at_once=True, now_ms=last))
-        await step(lambda: distrust(mine, "b", "offline", 1000, last))
+        await step(lambda: open_breaker(mine, "b", "offline", 1000, last))
         await step(lambda: readmit(mine, "b", 1, "closed", at_once=True, now_ms=last))
         await step(lambda: rebind(mine, "a", Lane.TRANSACTIONAL))
         await step(lambda: consumers(mine, ":transactional"))
         await step(lambda: queue_figures(mine, ["a", "b", "c"], now_ms=last))
         await step(lambda: note(mine, Noted.UNLISTED_ANSWER, now_ms=last))
         await step(lambda: noted(mine, now_ms=last))
-        await step(lambda: limit(mine, "b", Caps(0, 0, 0, 0), now_ms=last))
+        await step(lambda: set_caps(mine, "b", Caps(0, 0, 0, 0), now_ms=last))
         await step(lambda: known.take(0, last))
         await step(lambda: promote(mine, 10, 1000, OPEN_TIMEOUT, NOW + LEASE + 20))
 

@@ -6,7 +6,7 @@ from shared.endpoints.caps import Caps
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
 from shared.queue.figures import queue_figures
-from shared.queue.rota import distrust, drop_gone, limit, readmit
+from shared.queue.rota import drop_gone, open_breaker, readmit, set_caps
 from tests.integration.queue.rota import (
     NOW,
     OPEN_TIMEOUT,
@@ -43,7 +43,7 @@ async def test_more_slots_are_all_found(queue: QueueConnection) -> None:
     assert await registered(queue) == "3"
     await dispatcher(queue, "a", slots=1).beat(NOW)
     assert await registered(queue) == "3", "somebody still uses them"
-    assert await distrust(queue, "a", "offline", 0, NOW)
+    assert await open_breaker(queue, "a", "offline", 0, NOW)
     assert await rota(queue) == {}
     assert await readmit(queue, "a", 5, now_ms=NOW)
     assert await registered(queue) == "5"
@@ -71,7 +71,7 @@ async def test_what_stays_above_a_dropped_slot_is_still_found(queue: QueueConnec
     assert await registered(queue) == "3"
     figures = (await queue_figures(queue, ["a"], now_ms=LATER)).endpoints["a"]
     assert (figures.slots_free, figures.slots_used) == (2, 0)
-    assert await distrust(queue, "a", "offline", 0, LATER)
+    assert await open_breaker(queue, "a", "offline", 0, LATER)
     assert await rota(queue) == {}
     assert (await state(queue, "a"))["ready_at"] == str(LATER + 5)
 
@@ -94,7 +94,7 @@ async def test_a_message_in_hand_of_an_open_endpoint_counts_for_its_first_cap(qu
     await taking.settle([done(first, outcome="critical", reason="logged out"), done(second)], NOW)
     assert set(await busy(queue)) == {third.slot}
     assert third.slot == "a/2"
-    assert await limit(queue, "a", Caps(hour=5), [], NOW)
+    assert await set_caps(queue, "a", Caps(hour=5), [], NOW)
     assert await client(queue).zrange(queue.keys.sends("a"), 0, -1) == [third.token]
 
 
@@ -109,5 +109,5 @@ async def test_slots_of_an_older_version_are_followed(queue: QueueConnection, kn
     assert await rota(queue) == {f"a/{number}": (NOW + 5000, NOW + 7000) for number in range(4)}
     figures = (await queue_figures(queue, ["a"], now_ms=NOW)).endpoints["a"]
     assert figures.slots_free == 4
-    assert await distrust(queue, "a", "offline", OPEN_TIMEOUT, NOW)
+    assert await open_breaker(queue, "a", "offline", OPEN_TIMEOUT, NOW)
     assert await rota(queue) == {}

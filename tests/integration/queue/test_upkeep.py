@@ -1,4 +1,4 @@
-"""promote, reclaim, forget, rebind, readmit, beat and rebuild: nothing is lost on the way, nothing comes back early."""
+"""promote, reclaim, unregister, rebind, readmit, beat and rebuild: nothing is lost on the way, nothing comes back early."""
 
 from dataclasses import replace
 
@@ -7,11 +7,11 @@ from msgspec import structs
 
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.dispatchers import beats, consumers, forget, reclaim
+from shared.queue.dispatchers import beats, consumers, reclaim, unregister
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.promoting import promote
 from shared.queue.rebuild import RebuiltState, epoch_is_current, rebuild
-from shared.queue.rota import distrust, readmit
+from shared.queue.rota import open_breaker, readmit
 from shared.queue.streams import rebind, stream_length, stream_suffixes
 from shared.queue.taking import BreakerChange, Settlement
 from tests.integration.queue.rota import (
@@ -170,10 +170,10 @@ async def test_forget_waits_for_reclaim_then_leaves_nothing_behind(queue: QueueC
     await take_one(gone)
     await take_one(other)
     suffixes = await stream_suffixes(queue)
-    assert await forget(queue, "gone", NOW, PAUSE, suffixes, now_ms=NOW + 20_000) == "PENDING"
+    assert await unregister(queue, "gone", NOW, PAUSE, suffixes, now_ms=NOW + 20_000) == "PENDING"
     assert list(await consumers(queue, ":transactional")) == ["gone", "other"]
     await reclaim(queue, ":transactional", "gone")
-    assert await forget(queue, "gone", NOW, PAUSE, suffixes, now_ms=NOW + 20_000) == "OK"
+    assert await unregister(queue, "gone", NOW, PAUSE, suffixes, now_ms=NOW + 20_000) == "OK"
     assert list(await consumers(queue, ":transactional")) == ["other"]
     assert list(await busy(queue)) == ["b/0"]
     assert await rota(queue) == {"a/0": (NOW + 20_000 + PAUSE, NOW + 200_000)}
@@ -189,7 +189,7 @@ async def test_who_leaves_hands_back_what_it_could_not_read(queue: QueueConnecti
         "XADD", queue.keys.lane(Lane.TRANSACTIONAL), "*", *(part for pair in newer.items() for part in pair)
     )
     assert (await leaving.take(1, NOW)).assignments == []
-    assert await forget(queue, "leaving", None, 0, [":transactional"]) == "OK"
+    assert await unregister(queue, "leaving", None, 0, [":transactional"]) == "OK"
     assert await consumers(queue, ":transactional") == []
     # As it was, no crash counted, and there for the next one.
     stream = queue.keys.lane(Lane.TRANSACTIONAL)
@@ -205,17 +205,17 @@ async def test_what_is_reclaimed_and_cannot_be_read_is_back_in_its_stream(queue:
     assert (await dispatcher(queue, "a", name="dead").take(1, NOW)).assignments == []
     assert await reclaim(queue, ":transactional", "dead") == []
     assert await stream_length(queue, Lane.TRANSACTIONAL) == 1
-    assert await forget(queue, "dead", NOW, PAUSE, [":transactional"]) == "OK"
+    assert await unregister(queue, "dead", NOW, PAUSE, [":transactional"]) == "OK"
 
 
-async def test_who_has_beaten_again_is_not_forgotten(queue: QueueConnection) -> None:
+async def test_who_has_beaten_again_is_not_unregistered(queue: QueueConnection) -> None:
     await build(queue, ["a/0"])
     taking = dispatcher(queue, "a", name="slow")
     await taking.beat(NOW)
     await put(queue, entry())
     await take_one(taking)
     await taking.beat(NOW + 20_000)
-    assert await forget(queue, "slow", NOW, PAUSE, [":transactional"]) == "ALIVE"
+    assert await unregister(queue, "slow", NOW, PAUSE, [":transactional"]) == "ALIVE"
     assert list(await busy(queue)) == ["a/0"]
     assert await beats(queue) == {"slow": NOW + 20_000}
 
@@ -316,13 +316,13 @@ class TestRebuild:
         assert await rota(queue) == {"a/0": (moment, moment + 1)}
 
 
-async def test_distrust_keeps_the_pause_and_voids_the_answer_to_what_was_under_way(queue: QueueConnection) -> None:
+async def test_opening_keeps_the_pause_and_voids_the_answer_to_what_was_under_way(queue: QueueConnection) -> None:
     await build(queue, {"a/0": (NOW, NOW), "a/1": (NOW + 7000, NOW + 9000)})
     await put(queue, entry())
     taking = dispatcher(queue, "a", slots=2)
     assignment = await take_one(taking)
-    assert await distrust(queue, "a", "the account is offline", 5000, NOW)
-    assert not await distrust(queue, "a", "again", 5000, NOW), "it is open already"
+    assert await open_breaker(queue, "a", "the account is offline", 5000, NOW)
+    assert not await open_breaker(queue, "a", "again", 5000, NOW), "it is open already"
     assert await rota(queue) == {}
     await taking.settle([done(assignment, 1000)], NOW)
     found = await state(queue, "a")

@@ -1,4 +1,4 @@
--- distrust, version 1: open a closed breaker since the account says by itself that it cannot send.
+-- open_breaker, version 1: open a closed breaker since the account says by itself that it cannot send.
 --
 -- KEYS[1]  P:epoch, which fixes the cluster slot; all other keys are P plus a suffix.
 -- ARGV[1]  now in ms, '' = the clock of Redis

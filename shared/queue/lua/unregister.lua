@@ -1,4 +1,4 @@
--- forget, version 2: a dispatcher that is gone leaves nothing behind: its slots go back, its consumers are deleted.
+-- unregister, version 2: a dispatcher that is gone leaves nothing behind: its slots go back, its consumers are deleted.
 --
 -- KEYS[1]  P:epoch, which fixes the cluster slot; all other keys are P plus a suffix.
 -- ARGV[1]  now in ms, '' = the clock of Redis
@@ -15,8 +15,9 @@
 -- Returns {'ALIVE'}, {'PENDING'} when entries of it are still to be reclaimed (of one that leaves: more than LIMIT in a
 -- stream), or {'OK', slots given back}.
 --
--- The slots come back at once though an answer may still be on its way: Postgres lets no second attempt begin on a slot
--- whose attempt is open.
+-- Makes impossible: a dispatcher that lives losing its slots; an entry lost with the consumer that had it; a pause or a count
+-- for the caps lost with the slot. The slots come back at once though an answer may still be on its way: Postgres lets no
+-- second attempt begin on a slot whose attempt is open.
 
 -- include: clock
 local prefix, group, dispatcher = ARGV[2], ARGV[3], ARGV[4]

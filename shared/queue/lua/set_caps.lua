@@ -1,4 +1,4 @@
--- limit, version 1: set the caps of an endpoint, and let go what only the old ones held back.
+-- set_caps, version 1: set the caps of an endpoint, and let go what only the old ones held back.
 --
 -- KEYS[1]  P:epoch, which fixes the cluster slot; all other keys are P plus a suffix.
 -- ARGV[1]  now in ms, '' = the clock of Redis
@@ -11,8 +11,7 @@
 -- Returns 1 when a cap changed, else 0.
 --
 -- Makes impossible: an account that waits for the end of a cap that was lifted; one that gets its first cap on top of
--- what it has sent already. A slot is moved only while it stands at the
--- time that a cap gave it; a pause is kept.
+-- what it has sent already; a pause cut short, since a slot is moved only while it stands at the time that a cap gave it.
 
 -- include: clock
 local prefix, endpoint = ARGV[2], ARGV[3]
