@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from shared.messages import Entry, Lane
 from shared.queue.connection import QueueConnection
-from shared.queue.dispatchers import forget, reclaim
+from shared.queue.dispatchers import reclaim, unregister
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.promoting import promote
 from shared.queue.streams import rebind
@@ -94,9 +94,9 @@ async def test_back_from_the_hand_of_who_died_left_or_never_heard(queue: QueueCo
     assert await dispatcher(queue, "a").take_back(suffixes, NOW) == (1, 1)
     await take_one(dispatcher(queue, "a", name="dead"))
     assert await reclaim(queue, ":transactional", "dead") == [replace(mine, crashes=1)]
-    assert await forget(queue, "dead", None, 0, suffixes, NOW) == "OK"
+    assert await unregister(queue, "dead", None, 0, suffixes, NOW) == "OK"
     await take_one(dispatcher(queue, "a", name="leaving"), NOW + 1)
-    assert await forget(queue, "leaving", None, 0, suffixes, NOW + 1) == "OK"
+    assert await unregister(queue, "leaving", None, 0, suffixes, NOW + 1) == "OK"
     assert await entries_in(queue, ":transactional") == [replace(mine, crashes=1)]
 
 
