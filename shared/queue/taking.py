@@ -187,7 +187,7 @@ class Taking:
                 "bulk": item.bulk_ready_ms,
                 "ready_at": float(taken.ready_at),
                 "bulk_ready_at": float(taken.bulk_ready_at),
-                "outcome": item.outcome.value,
+                "outcome": item.outcome,
                 "generation": taken.generation,
                 "reason": item.reason,
                 "verdict": item.verdict,
