@@ -1,7 +1,7 @@
 # One entry for everything; `make` alone says what there is. Needs Python 3.11 to 3.13 and make, nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint pytest bench chaos clean chromium
+.PHONY: help setup demo up schema test lint pytest bench chaos clean chromium
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -28,6 +28,9 @@ demo: $(VENV)/.run ## Send a campaign through simulated accounts and judge the r
 
 up: $(VENV)/.run ## Run everything on this machine until Ctrl-C; prints the dashboard's address
 	$(BIN)/python -m standalone up $(ARGS)
+
+schema: $(VENV)/.run ## Print what Postgres holds: tables, functions, views, triggers
+	@$(BIN)/python -m standalone schema
 
 test: lint chromium pytest ## Lint, then all tests
 

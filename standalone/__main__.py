@@ -1,10 +1,10 @@
-"""`python -m standalone up | demo`."""
+"""`python -m standalone up | demo | schema`."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from standalone import demo, up
+from standalone import demo, schema, up
 from standalone.binaries import BinaryNotFoundError
 from standalone.process_plan import ROOT, PortTakenError
 from standalone.stack import DirectoryInUseError
@@ -13,7 +13,7 @@ from standalone.unprivileged import CannotDropRootError
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m standalone", description="All of Paceline on one machine.")
-    commands = parser.add_subparsers(required=True, metavar="up | demo")
+    commands = parser.add_subparsers(required=True, metavar="up | demo | schema")
 
     up_command = commands.add_parser("up", help="run everything until Ctrl-C; data stay in .paceline/")
     up_command.add_argument("--data-dir", type=Path, default=ROOT / ".paceline", help="where everything is kept")
@@ -35,6 +35,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo_command.add_argument("--deadline", type=float, default=150.0, help="seconds for the campaign to finish")
     demo_command.set_defaults(run=demo.run)
+
+    schema_command = commands.add_parser(
+        "schema", help="print what Postgres holds, as the migrations make it from nothing"
+    )
+    schema_command.set_defaults(run=schema.run)
 
     for command in (up_command, demo_command):
         command.add_argument("--dispatchers", type=_one_or_more, default=2, help="how many (2)")

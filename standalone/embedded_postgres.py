@@ -7,6 +7,7 @@ semantics that programs see: `synchronous_commit` stays on.
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -163,9 +164,20 @@ class EmbeddedPostgres:
 
     def execute(self, sql: str, database: str = "postgres") -> str:
         """Run statements through psql and return the rows, fields separated by `|`. Raises RuntimeError."""
+        return self._ask("psql", database, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", text=sql)
+
+    def schema(self, database: str, *options: str) -> str:
+        """All that was made in a database, but for its rows, as statements: the same text for the same schema. `options` are
+        further ones of pg_dump. Raises RuntimeError."""
+        lines = self._ask("pg_dump", database, "--schema-only", *options).splitlines()
+        # Since 17.6 a random word in two lines keeps psql from more than it should do.
+        return "\n".join(line for line in lines if not re.match(r"\\(un)?restrict ", line))
+
+    def _ask(self, program: str, database: str, *arguments: str, text: str = "") -> str:
+        """What a client of this server prints. Raises RuntimeError."""
         done = subprocess.run(
-            [self._binaries / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"],
-            input=sql,
+            [self._binaries / program, *arguments],
+            input=text,
             env=_environment()
             | {
                 "PGHOST": self.host,
@@ -179,7 +191,7 @@ class EmbeddedPostgres:
             text=True,
         )
         if done.returncode != 0:
-            raise RuntimeError(f"psql: {done.stderr.strip()}")
+            raise RuntimeError(f"{program}: {done.stderr.strip()}")
         return done.stdout.rstrip("\n")
 
     def _create(self) -> None:

@@ -103,7 +103,7 @@ async def peek(database: Database, messages: Sequence[UUID]) -> dict[UUID, Peeke
 
 
 class GateOutcome(StrEnum):
-    """What the gate says of an attempt; see the function ``gate`` in SQL. Only ``passed`` begins it."""
+    """What the gate says of an attempt; see ``migrations/functions/gate.sql``. Only ``passed`` begins it."""
 
     PASSED = "passed"
     REFUSED = "refused"

@@ -1,6 +1,6 @@
 """Campaigns: accepting one, its progress, and what an operator does to it or to everything.
 
-Every function that forbids attempts takes the gate's lock in Postgres (``migrations/0005_control.sql``), so it holds from
+Every function that forbids attempts takes the gate's lock in Postgres (``migrations/functions/gate_key.sql``), so it holds from
 the moment it returns.
 """
 

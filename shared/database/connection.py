@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = structlog.get_logger()
 _SQL = load_statements("connecting")
-SCHEMA = "0018_any_kind.sql"
-"""The newest migration that the services need; the images do not hold the migrations themselves."""
+SCHEMA = "0011_alerts.sql"
+"""The newest numbered migration, which the services need; their images do not hold the migrations themselves."""
 _STATEMENT_TIMEOUT = 15.0
 _RELEASE_TIMEOUT = 5.0
 """Seconds for a statement that was given up to be cancelled at the server, before its connection is cut."""
@@ -118,15 +118,15 @@ class Database:
 
     async def _problem(self) -> str:
         try:
-            row = await self.fetchrow(_SQL["usable"])
+            row = await self.fetchrow(_SQL["usable"], SCHEMA)
         except DatabaseUnavailable as error:
             if not isinstance(error.__cause__, asyncpg.UndefinedTableError):
                 raise
             row = None
-        newest = None if row is None else row["newest"]
-        if newest is None or newest < SCHEMA:
+        if row is None or not row["fits"]:
+            newest = None if row is None else row["newest"]
             return f"the schema of Postgres is {newest or 'empty'}, {SCHEMA} is needed; run the migrations first"
-        if row is not None and row["read_only"]:
+        if row["read_only"]:
             raise DatabaseUnavailable(cause_of(asyncpg.ReadOnlySQLTransactionError()), self._connector.where())
         if lacking := await self.fetch(_SQL["lacking"]):
             raise DatabaseUnavailable(

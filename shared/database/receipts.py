@@ -50,7 +50,8 @@ class ReceiptProof(StrEnum):
 
 
 async def prove_by_receipt(database: Database, shard: int, endpoint: str, person: str) -> ReceiptProof:
-    """Looks for a receipt that can only be about that attempt (see the function in SQL). Raises DatabaseUnavailable."""
+    """Looks for a receipt that can only be about that attempt (``migrations/functions/prove_by_receipt.sql``). Raises
+    DatabaseUnavailable."""
     return ReceiptProof(await database.fetchval(_SQL["prove"], shard, endpoint, person))
 
 

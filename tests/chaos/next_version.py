@@ -1,7 +1,8 @@
 """A copy of the services in which is changed what may change from one version to the next.
 
 Scripts have other texts (and so other names in Redis), entries have another version and one more field, the schema is
-expanded by one more migration. The next version reads what the one before wrote; the other way round is not promised.
+expanded by one more migration and every function has another text. The next version reads what the one before wrote; the other
+way round is not promised.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def make_next_version(target: Path) -> Path:
     _change(messages, r'fields = \{"v": ENTRY_VERSION, ', 'fields = {"v": ENTRY_VERSION, "of_next_version": "1", ')
     _change(target / "shared/database/connection.py", r'SCHEMA = "[^"]*"', f'SCHEMA = "{MIGRATION}"')
     (target / "migrations" / MIGRATION).write_text(_EXPANSION, encoding="utf-8")
+    for definition in (target / "migrations" / "functions").glob("*.sql"):
+        _change(definition, r"\Z", "-- of the next version\n")
     return target
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.database.connection import SCHEMA
 from shared.messages import TRANSITIONS, CampaignStatus, Receipt, Status, Verdict
 from standalone.settings_pages import PAGES
 
@@ -34,10 +33,6 @@ def test_every_flow_has_a_story_of_the_same_title() -> None:
     flows = {file.stem.replace("-", "_") for file in (ROOT / "docs" / "flows").glob("*.md")} - {"README"}
     stories = {file.stem.removeprefix("test_") for file in (ROOT / "tests" / "stories").glob("test_*.py")}
     assert flows == stories
-
-
-def test_the_services_need_the_newest_migration() -> None:
-    assert max(file.name for file in (ROOT / "migrations").glob("*.sql")) == SCHEMA
 
 
 def test_links_between_pages_lead_somewhere() -> None:

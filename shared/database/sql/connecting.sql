@@ -5,7 +5,10 @@ select pg_backend_pid()
 select pg_is_in_recovery() or current_setting('default_transaction_read_only')::boolean
 
 -- name: usable
-select max(name) as newest, current_setting('transaction_read_only')::boolean as read_only from applied_migrations
+-- A newer schema has the rows of all before it. Names of functions are among them, and are no version.
+select max(m.name) filter (where m.name ~ '^[0-9]') as newest, coalesce(bool_or(m.name = $1), false) as fits,
+    current_setting('transaction_read_only')::boolean as read_only
+from applied_migrations m
 
 -- name: lacking
 -- What the role may not do with the tables and sequences of Paceline: those that belong to who made them all.

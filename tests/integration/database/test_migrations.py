@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
-import shutil
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -15,19 +12,8 @@ import pytest
 
 from shared.endpoints.feedback import Cause, FeedbackState
 from shared.messages import CampaignStatus, Lane, OnUnknown, Receipt, Status, Verdict
-from standalone.embedded_postgres import EmbeddedPostgres
-from tests.servers import ROOT, Database, base_environment, database_of, heal
-
-FILES = sorted(file.name for file in (ROOT / "migrations").glob("*.sql"))
-
-
-@pytest.fixture
-def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[Database]:
-    heal(postgres_server)
-    name = f"empty_{secrets.token_hex(6)}"
-    postgres_server.execute(f"CREATE DATABASE {name}")
-    yield database_of(postgres_server, name)
-    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+from tests.integration.database.migrating import FUNCTIONS, NUMBERED, applied, migrate, own_copy
+from tests.servers import Database
 
 
 @pytest.fixture
@@ -37,53 +23,33 @@ async def connection(database: Database) -> AsyncIterator[asyncpg.Connection[asy
     await connection.close()
 
 
-async def migrate(environment: dict[str, str], root: Path = ROOT) -> tuple[int, str, str]:
-    """Exit code, stdout, stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "migrations",
-        cwd=root,
-        env=base_environment() | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(120):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
 async def test_of_four_at_once_each_file_is_applied_by_one(empty_database: Database) -> None:
     answers = await asyncio.gather(*(migrate(empty_database.environment) for _ in range(4)))
     assert [code for code, _, _ in answers] == [0, 0, 0, 0], answers
-    said = [line for _, out, _ in answers for line in out.splitlines()]
-    assert sorted(line.removeprefix("applied ") for line in said if line.startswith("applied ")) == FILES
-    assert said.count("the schema is up to date") == 3
+    assert sorted(name for _, out, _ in answers for name in applied(out)) == NUMBERED + FUNCTIONS
+    assert [out for _, out, _ in answers].count("the schema is up to date\n") == 3
     assert (await migrate(empty_database.environment))[1] == "the schema is up to date\n"
 
 
-async def test_a_file_that_was_changed_after_it_was_applied_is_refused(database: Database, tmp_path: Path) -> None:
-    for folder in ("migrations", "shared"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    changed = tmp_path / "migrations" / FILES[1]
+async def test_a_numbered_file_that_was_changed_after_it_was_applied_is_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    changed = own_copy(tmp_path) / NUMBERED[1]
     changed.write_text(changed.read_text() + "\n-- one more thought\n")
     code, out, err = await migrate(database.environment, tmp_path)
     assert code == 1
-    assert FILES[1] in err
-    assert "applied" not in out
+    assert NUMBERED[1] in err
+    assert not applied(out)
 
 
 async def test_a_file_that_fails_leaves_nothing_behind(empty_database: Database, tmp_path: Path) -> None:
-    for folder in ("migrations", "shared"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    later = tmp_path / "migrations" / "9999_wrong.sql"
+    later = own_copy(tmp_path) / "9999_wrong.sql"
     later.write_text("create table half (id integer); select 1 / 0;")
     code, _, err = await migrate(empty_database.environment, tmp_path)
     assert code == 1
     assert "division by zero" in err
     later.unlink()
-    assert (await migrate(empty_database.environment))[1] == "the schema is up to date\n"
+    assert sorted(applied((await migrate(empty_database.environment))[1])) == FUNCTIONS
     connection = await asyncpg.connect(empty_database.dsn)
     assert await connection.fetchval("select to_regclass('half')") is None
     await connection.close()

@@ -1,0 +1,70 @@
+-- needs: joinable_receipts
+
+create or replace function join_receipts(p_shard integer, p_whatsapp_ids text[]) returns integer language plpgsql volatile
+set plan_cache_mode = force_custom_plan
+as $$
+-- Joins what is pending for these ids; answers how many messages changed. A receipt proves that its attempt was sent: the
+-- message becomes 'sent' from whatever status it has, as after a late verdict.
+declare
+    v_messages uuid[];
+    v_changed integer;
+begin
+    v_messages := array(select distinct j.message from joinable_receipts(p_whatsapp_ids) j order by 1);
+    if v_messages = '{}' then
+        return 0;
+    end if;
+    -- First and in their order, as every batch does; what is read from them below is then what is changed.
+    perform from messages m where m.id = any (v_messages) order by m.id for no key update;
+    with joined as (
+        select j.* from joinable_receipts(p_whatsapp_ids) j where j.message = any (v_messages)
+    ), taken as (
+        -- By their place: joined by value, 2,000 took 3 s while the planner thought that they were few.
+        delete from pending_receipts r where r.ctid = any (array(select j.pending_row from joined j))
+    ), heard as (
+        insert into receipt_times as t (endpoint, first_at, last_at)
+        select j.endpoint, clock_timestamp(), clock_timestamp() from joined j group by j.endpoint order by j.endpoint
+        on conflict (endpoint) do update set last_at = excluded.last_at where t.last_at < excluded.last_at - interval '1 minute'
+    ), found as (
+        select m.id, m.receipt, m.status, bool_or(j.receipt = 'read') or m.receipt = 'read' as is_read,
+            max(j.number) as number
+        from joined j join messages m on m.id = j.message
+        where m.id = any (v_messages)
+        group by m.id, m.receipt, m.status
+    ), changed as (
+        update messages m set
+            receipt = case when f.is_read then 'read' else 'delivered' end,
+            previous_status = m.status, status = 'sent',
+            reason = case when m.status = 'sent' then m.reason end,
+            changed_at = case when m.status = 'sent' then m.changed_at else clock_timestamp() end
+        from found f
+        where m.id = f.id and m.id = any (v_messages)
+            and (f.receipt = 'none' or (f.is_read and f.receipt <> 'read'))
+        returning m.id, m.campaign, f.receipt as receipt_before, f.is_read, f.status as status_before, f.number
+    ), proven as (
+        update attempts a set verdict = 'sent' from changed c
+        where a.message = c.id and a.message = any (v_messages) and a.number = c.number
+            and c.status_before <> 'sent' and a.verdict = 'unknown'
+    ), ended as (
+        delete from due d using changed c where d.message = c.id and c.status_before <> 'sent'
+    ), counted as (
+        -- A message that was read was delivered, so `delivered` counts it too.
+        insert into campaign_counts as n
+            (campaign, shard, delivered, read, sent, failed, unknown, canceled, expired, suppressed)
+        select c.campaign, p_shard,
+            count(*) filter (where c.receipt_before = 'none'),
+            count(*) filter (where c.is_read and c.receipt_before <> 'read'),
+            count(*) filter (where c.status_before <> 'sent'),
+            -count(*) filter (where c.status_before = 'failed'), -count(*) filter (where c.status_before = 'unknown'),
+            -count(*) filter (where c.status_before = 'canceled'), -count(*) filter (where c.status_before = 'expired'),
+            -count(*) filter (where c.status_before = 'suppressed')
+        from changed c where c.campaign is not null group by c.campaign order by c.campaign
+        on conflict (campaign, shard) do update set
+            delivered = n.delivered + excluded.delivered, read = n.read + excluded.read,
+            sent = n.sent + excluded.sent, failed = n.failed + excluded.failed, unknown = n.unknown + excluded.unknown,
+            canceled = n.canceled + excluded.canceled, expired = n.expired + excluded.expired,
+            suppressed = n.suppressed + excluded.suppressed
+    )
+    select count(*) into v_changed from changed;
+    return v_changed;
+end
+$$;
