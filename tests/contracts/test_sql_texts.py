@@ -60,6 +60,17 @@ def test_nothing_is_made_in_a_second_place() -> None:
     assert elsewhere == []
 
 
+def test_every_lock_has_a_number_of_its_own() -> None:
+    keys = [
+        number
+        for definition in DEFINITIONS
+        if definition.name.endswith("_key")
+        for number in re.findall(r"select (\d+) \$\$", definition.text)
+    ]
+    assert len(keys) > 1
+    assert len(set(keys)) == len(keys)
+
+
 def test_files_that_pages_and_code_speak_of_are_there() -> None:
     named = [
         (file, name)
