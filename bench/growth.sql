@@ -59,12 +59,12 @@ begin
     from generate_series(0, p_rows - 1) n;
 
     insert into messages (id, campaign, lane, kind, phone, phone_key, content, on_unknown, reference, expires_at, created_at,
-        status, previous_status, attempt, tries_used, token, endpoint, reason, receipt, changed_at)
+        status, attempt, tries_used, token, endpoint, reason, receipt, changed_at)
     select r.id, r.campaign, case when r.campaign is null then 'transactional' else 'bulk' end, 'message',
         r.phone || '@s.whatsapp.net', r.phone,
         case when r.campaign is null then '{"message": "Your code is 123456. It is valid for ten minutes."}'::jsonb end,
         'hold', null, case when r.campaign is null then r.at + interval '1 day' end, r.at,
-        r.status, 'sending', 1, 1, md5(r.n::text)::uuid, r.endpoint,
+        r.status, 1, 1, md5(r.n::text)::uuid, r.endpoint,
         case r.status when 'failed' then 'the number is not on WhatsApp' end,
         case when r.status <> 'sent' then 'none' when r.n % 2 = 0 then 'read' else 'delivered' end, r.at + interval '1 minute'
     from bench_rows r order by r.n;

@@ -63,4 +63,4 @@ create table campaign_counts (
 ) with (fillfactor = 50);
 comment on table campaign_counts is
     'How many messages of a campaign are in each terminal status, as deltas over shards so that dispatchers do not meet '
-    'on one row. Every change of a status changes this table in the same statement.';
+    'on one row. A trigger of `messages` keeps it, so that no statement that changes a status can forget to.';

@@ -23,7 +23,6 @@ create table messages (
     created_at timestamptz not null default clock_timestamp(),
     status text not null default 'queued' check (status in (
         'queued', 'sending', 'retrying', 'sent', 'failed', 'unknown', 'canceled', 'expired', 'suppressed')),
-    previous_status text,
     attempt integer not null default 0,
     tries_used smallint not null default 0,
     crashes smallint not null default 0,
@@ -44,8 +43,6 @@ comment on column messages.expires_at is 'Null means the campaign''s.';
 comment on column messages.attempt is 'The number of the last attempt begun. Only ever grows: it is the fence.';
 comment on column messages.tries_used is 'Attempts that count toward WORKER_MAX_RETRIES.';
 comment on column messages.token is 'The assignment whose attempt passed the gate last.';
-comment on column messages.previous_status is
-    'What the last change found. Read back by RETURNING, so that counts follow what really changed.';
 comment on column messages.send_at is
     'Null: as soon as possible. It is enqueued by its due row, which is not looked at before.';
 

@@ -1,5 +1,3 @@
--- needs: add_campaign_counts
-
 create or replace function decide_unknown(
     p_message uuid, p_whatsapp_id text, p_reason text, p_shard integer default 0, p_resends integer default 3
 ) returns text language plpgsql volatile
@@ -36,7 +34,7 @@ begin
                 then 'unknown'
             else 'retrying' end;
     end if;
-    update messages m set previous_status = m.status, status = v_status, reason = p_reason,
+    update messages m set status = v_status, reason = p_reason,
         possible_duplicate = m.possible_duplicate or v_status = 'retrying', changed_at = clock_timestamp()
     where m.id = p_message;
     if v_status = 'sent' then
@@ -47,10 +45,6 @@ begin
         update due set why = 'retry', due_at = clock_timestamp(), enqueued_at = null where message = p_message;
     else
         delete from due where message = p_message;
-    end if;
-    if v_message.campaign is not null then
-        perform add_campaign_counts(v_message.campaign, p_shard, case v_status
-            when 'retrying' then '{"possible_duplicates": 1}'::jsonb else jsonb_build_object(v_status, 1) end);
     end if;
     return v_status;
 end

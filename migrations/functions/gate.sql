@@ -76,7 +76,7 @@ begin
             open_attempts.started_at
     ), begun as (
         update messages m set
-            previous_status = m.status, status = 'sending', attempt = o.number, token = o.token,
+            status = 'sending', attempt = o.number, token = o.token,
             endpoint = o.endpoint, reason = null, changed_at = o.started_at
         from (select * from opened x order by x.message) o
         where m.id = o.message and m.id between v_first and v_last

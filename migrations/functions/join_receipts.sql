@@ -33,36 +33,19 @@ begin
     ), changed as (
         update messages m set
             receipt = case when f.is_read then 'read' else 'delivered' end,
-            previous_status = m.status, status = 'sent',
+            status = 'sent',
             reason = case when m.status = 'sent' then m.reason end,
             changed_at = case when m.status = 'sent' then m.changed_at else clock_timestamp() end
         from found f
         where m.id = f.id and m.id = any (v_messages)
             and (f.receipt = 'none' or (f.is_read and f.receipt <> 'read'))
-        returning m.id, m.campaign, f.receipt as receipt_before, f.is_read, f.status as status_before, f.number
+        returning m.id, f.status as status_before, f.number
     ), proven as (
         update attempts a set verdict = 'sent' from changed c
         where a.message = c.id and a.message = any (v_messages) and a.number = c.number
             and c.status_before <> 'sent' and a.verdict = 'unknown'
     ), ended as (
         delete from due d using changed c where d.message = c.id and c.status_before <> 'sent'
-    ), counted as (
-        -- A message that was read was delivered, so `delivered` counts it too.
-        insert into campaign_counts as n
-            (campaign, shard, delivered, read, sent, failed, unknown, canceled, expired, suppressed)
-        select c.campaign, p_shard,
-            count(*) filter (where c.receipt_before = 'none'),
-            count(*) filter (where c.is_read and c.receipt_before <> 'read'),
-            count(*) filter (where c.status_before <> 'sent'),
-            -count(*) filter (where c.status_before = 'failed'), -count(*) filter (where c.status_before = 'unknown'),
-            -count(*) filter (where c.status_before = 'canceled'), -count(*) filter (where c.status_before = 'expired'),
-            -count(*) filter (where c.status_before = 'suppressed')
-        from changed c where c.campaign is not null group by c.campaign order by c.campaign
-        on conflict (campaign, shard) do update set
-            delivered = n.delivered + excluded.delivered, read = n.read + excluded.read,
-            sent = n.sent + excluded.sent, failed = n.failed + excluded.failed, unknown = n.unknown + excluded.unknown,
-            canceled = n.canceled + excluded.canceled, expired = n.expired + excluded.expired,
-            suppressed = n.suppressed + excluded.suppressed
     )
     select count(*) into v_changed from changed;
     return v_changed;

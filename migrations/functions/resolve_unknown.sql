@@ -35,7 +35,7 @@ begin
     end if;
     with changed as (
         update messages m set
-            previous_status = m.status, status = v_status, changed_at = clock_timestamp(),
+            status = v_status, changed_at = clock_timestamp(),
             reason = case p_as when 'resend' then null when 'sent' then 'resolved as sent' else 'resolved as failed' end,
             possible_duplicate = m.possible_duplicate or p_as = 'resend',
             tries_used = case p_as when 'resend' then 0 else m.tries_used end,
@@ -59,15 +59,6 @@ begin
         update chunks k set fed_at = null, feeding_until = null, closed_at = null
         where p_as = 'resend' and k.campaign = p_campaign
             and exists (select from changed c where c.id between k.first_id and k.last_id)
-    ), counted as (
-        insert into campaign_counts as n (campaign, shard, unknown, sent, failed, possible_duplicates)
-        select p_campaign, p_shard, -count(*),
-            count(*) filter (where p_as = 'sent'), count(*) filter (where p_as = 'failed'),
-            count(*) filter (where p_as = 'resend')
-        from changed c where p_campaign is not null having count(*) > 0
-        on conflict (campaign, shard) do update set
-            unknown = n.unknown + excluded.unknown, sent = n.sent + excluded.sent, failed = n.failed + excluded.failed,
-            possible_duplicates = n.possible_duplicates + excluded.possible_duplicates
     )
     select count(*) into v_count from changed;
     if v_count > 0 and p_campaign is not null and p_as = 'resend' then

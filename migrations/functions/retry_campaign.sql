@@ -1,5 +1,3 @@
--- needs: add_campaign_counts
-
 create or replace function retry_campaign(p_token uuid, p_reason text default null, p_chunks integer[] default null,
     p_shard integer default 0)
 returns integer language plpgsql volatile
@@ -20,7 +18,7 @@ begin
         return -2;
     end if;
     with changed as (
-        update messages m set previous_status = m.status, status = 'queued', tries_used = 0, crashes = 0, reason = null,
+        update messages m set status = 'queued', tries_used = 0, crashes = 0, reason = null,
             changed_at = clock_timestamp()
         where m.id between v_campaign.first_id and v_campaign.last_id and m.campaign = p_token and m.status = 'failed'
             and (p_reason is null or m.reason = p_reason)
@@ -35,7 +33,6 @@ begin
     )
     select count(*) into v_count from changed;
     if v_count > 0 then
-        perform add_campaign_counts(p_token, p_shard, jsonb_build_object('failed', -v_count));
         update campaigns set finished_at = null, expires_at = greatest(expires_at, clock_timestamp() + interval '7 days'),
             status = case status when 'finished' then 'running' else status end
         where token = p_token;

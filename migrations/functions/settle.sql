@@ -18,7 +18,7 @@ create or replace function settle(
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
--- Writes verdicts: the history, the message's next status, its `due` row, the counts. p_statuses: 'sent', 'failed',
+-- Writes verdicts: the history, the message's next status, its `due` row. p_statuses: 'sent', 'failed',
 -- 'retrying' (due after p_due_seconds) or 'sending' (the outcome is unknown; a check is due after p_due_seconds).
 -- Answers the messages that it changed. Sent wins: it changes any message that is not sent; any other verdict changes a
 -- message only while this very attempt is under way, otherwise it just completes the history. May be repeated.
@@ -60,7 +60,6 @@ return query with asked as (
     on conflict do nothing
 ), changed as (
     update messages m set
-        previous_status = m.status,
         -- A cancelled campaign lets an attempt end; it gets no further one.
         status = case
             when a.status = 'retrying'
@@ -78,7 +77,7 @@ return query with asked as (
         or (a.status <> 'sent' and m.status = 'sending' and m.attempt = a.number and m.token = a.token
             -- 'sending' leaves the row as it is; only the end of the attempt tells the first call from a repetition.
             and (a.status <> 'sending' or x.token is not null)))
-    returning m.id, m.campaign, m.lane, m.status, m.previous_status, a.due_seconds, m.phone_key, a.endpoint as through
+    returning m.id, m.campaign, m.lane, m.status, a.due_seconds, m.phone_key, a.endpoint as through
 ), met as (
     -- Sorted, since two batches may have the same people; grouped, since one may have a person twice.
     insert into contacts as t (phone_key, endpoint, last_sent_at)
@@ -96,21 +95,6 @@ return query with asked as (
     where not (d.why = 'check' and excluded.why = 'check')
 ), ended as (
     delete from due d using changed c where d.message = c.id and c.status not in ('retrying', 'sending')
-), counted as (
-    insert into campaign_counts as n (campaign, shard, sent, failed, unknown, canceled, expired, suppressed)
-    select c.campaign, p_shard,
-        count(*) filter (where c.status = 'sent') - count(*) filter (where c.previous_status = 'sent'),
-        count(*) filter (where c.status = 'failed') - count(*) filter (where c.previous_status = 'failed'),
-        count(*) filter (where c.status = 'unknown') - count(*) filter (where c.previous_status = 'unknown'),
-        count(*) filter (where c.status = 'canceled') - count(*) filter (where c.previous_status = 'canceled'),
-        count(*) filter (where c.status = 'expired') - count(*) filter (where c.previous_status = 'expired'),
-        count(*) filter (where c.status = 'suppressed') - count(*) filter (where c.previous_status = 'suppressed')
-    from changed c where c.campaign is not null and c.status is distinct from c.previous_status
-    group by c.campaign order by c.campaign
-    on conflict (campaign, shard) do update set
-        sent = n.sent + excluded.sent, failed = n.failed + excluded.failed, unknown = n.unknown + excluded.unknown,
-        canceled = n.canceled + excluded.canceled, expired = n.expired + excluded.expired,
-        suppressed = n.suppressed + excluded.suppressed
 )
 select c.id, c.status from changed c;
 end

@@ -37,9 +37,6 @@ async def ended_campaign(store: Database, how: str) -> Campaign:
     for status in ("sending", ENDED[how]):
         await store.execute("update messages set status = $1, changed_at = clock_timestamp()", status)
     await store.execute("update chunks set fed_at = clock_timestamp()")
-    await store.execute(
-        "select add_campaign_counts($1, 0, jsonb_build_object($2::text, $3::int))", campaign.token, ENDED[how], SIZE
-    )
     return campaign
 
 
