@@ -7,12 +7,22 @@ import { byId, element, follow, setText } from "./elements.js";
 import { ask } from "./question.js";
 import { ago, plural, whole } from "./wording.js";
 
+/** @import { Answer, CampaignItem, CampaignList, CampaignRetried, FiguresCampaign } from "../answers.js" */
+/** @import { Question } from "./question.js" */
+
 const LOOK_EVERY = 5000;
 const PAGE = 20;
-const ENDED = ["sent", "failed", "unknown", "canceled", "expired", "suppressed"];
+const ENDED = /** @type {const} */ (["sent", "failed", "unknown", "canceled", "expired", "suppressed"]);
 const TONES = { running: "good", scheduled: "info", paused: "warn", canceled: "quiet", finished: "quiet" };
 const TYPES = { message: "Text", image: "Image", file: "File" };
 
+/**
+ * @typedef {object} Action
+ * @property {string} text
+ * @property {(campaign: CampaignItem) => boolean} may
+ * @property {(campaign: CampaignItem) => Question} [ask]
+ */
+/** @type {Record<string, Action>} */
 const ACTIONS = {
   pause: { text: "Pause", may: (campaign) => ["running", "scheduled"].includes(campaign.status) },
   resume: { text: "Resume", may: (campaign) => campaign.status === "paused" },
@@ -28,15 +38,20 @@ const ACTIONS = {
   },
 };
 
+/** @param {CampaignItem} campaign */
 const ended = (campaign) => ENDED.reduce((sum, name) => sum + (campaign.counts[name] ?? 0), 0);
+/** @param {CampaignItem} campaign */
 const waiting = (campaign) => Math.max(0, campaign.total - ended(campaign));
 
 export class Campaigns {
   constructor() {
+    /** By token, newest first. @type {Map<string, CampaignItem>} */
     this.known = new Map();
     this.pages = 1;
+    /** Tokens of those that something is being done to. @type {Set<string>} */
     this.busy = new Set();
     this.loaded = false;
+    this.loading = false;
     byId("campaigns-more").addEventListener("click", () => {
       this.pages += 1;
       this.load();
@@ -46,15 +61,19 @@ export class Campaigns {
   }
 
   async load() {
+    /** @type {typeof this.known} */
     const found = new Map();
+    /** @type {string | null} */
     let cursor = null;
     try {
       for (let page = 0; page < this.pages; page += 1) {
-        const query = new URLSearchParams({ limit: PAGE, ...(cursor ? { cursor } : {}) });
-        const { status, body } = await call("GET", `/api/campaigns?${query}`);
-        if (status !== 200) return;
-        for (const campaign of body.results.campaigns) found.set(campaign.campaign_token, campaign);
-        cursor = body.results.next_cursor;
+        const query = new URLSearchParams({ limit: String(PAGE), ...(cursor ? { cursor } : {}) });
+        /** @type {Answer<CampaignList>} */
+        const answer = await call("GET", `/api/campaigns?${query}`);
+        if (!answer.ok) return;
+        const { campaigns, next_cursor: next } = answer.body.results;
+        for (const campaign of campaigns) found.set(campaign.campaign_token, campaign);
+        cursor = next;
         if (!cursor) break;
       }
     } catch {
@@ -66,7 +85,7 @@ export class Campaigns {
     this.show();
   }
 
-  /** Open campaigns as the statistics stream has them. */
+  /** @param {FiguresCampaign[]} open as the statistics stream has them */
   update(open) {
     if (!this.loaded) return;
     let strangers = false;
@@ -90,67 +109,87 @@ export class Campaigns {
   show() {
     const list = [...this.known.values()];
     byId("campaigns-empty").hidden = list.length > 0;
-    follow(byId("campaign-rows"), list, (campaign) => campaign.campaign_token, (campaign) => this.make(campaign), (row, campaign) => this.fill(row, campaign));
+    follow(
+      byId("campaign-rows"),
+      list,
+      (campaign) => campaign.campaign_token,
+      (campaign) => this.make(campaign),
+      (row, campaign) => this.fill(row, campaign),
+    );
   }
 
-  make(campaign) {
-    const title = element("div", "campaign-title", element("h2"), element("span", "badge"), element("span", "hint"));
-    const bar = element("div", "progress", ...ENDED.map((name) => element("div", name)));
+  /** @param {CampaignItem} campaign */
+  make({ campaign_token: token }) {
+    const name = element("h2");
+    const badge = element("span", "badge");
+    const about = element("span", "hint");
+    const buttons = new Map(Object.keys(ACTIONS).map((action) => [action, this.buttonOf(action, token)]));
+    const shares = new Map(ENDED.map((outcome) => [outcome, element("div", outcome)]));
+    const bar = element("div", "progress", ...shares.values());
     bar.setAttribute("role", "progressbar");
     bar.setAttribute("aria-valuemin", "0");
     bar.setAttribute("aria-valuemax", "100");
-    const actions = element("div", "actions");
-    for (const [name, action] of Object.entries(ACTIONS)) {
-      const button = element("button", "quiet small", action.text);
-      button.type = "button";
-      button.dataset.action = name;
-      button.addEventListener("click", () => this.act(name, campaign.campaign_token));
-      actions.append(button);
-    }
-    return element("article", "card campaign", title, actions, bar, element("p", "counts"), element("p", "percent"));
+    const counts = element("p", "counts");
+    const percent = element("p", "percent");
+    const title = element("div", "campaign-title", name, badge, about);
+    const actions = element("div", "actions", ...buttons.values());
+    const root = element("article", "card campaign", title, actions, bar, counts, percent);
+    return { root, name, badge, about, buttons, bar, shares, counts, percent };
   }
 
+  /** @param {string} action @param {string} token */
+  buttonOf(action, token) {
+    const button = element("button", "quiet small", ACTIONS[action].text);
+    button.type = "button";
+    button.dataset.action = action;
+    button.addEventListener("click", () => this.act(action, token));
+    return button;
+  }
+
+  /** @param {ReturnType<Campaigns["make"]>} row @param {CampaignItem} campaign */
   fill(row, campaign) {
-    const [title, actions, bar, counts, percent] = row.children;
-    const short = campaign.campaign_token.slice(0, 8);
-    const name = campaign.reference || `Campaign ${short}`;
-    setText(title.children[0], name);
-    title.children[0].title = campaign.campaign_token;
-    setText(title.children[1], campaign.status);
-    title.children[1].dataset.tone = TONES[campaign.status] ?? "quiet";
-    setText(title.children[2], `${TYPES[campaign.type] ?? campaign.type} to ${plural(campaign.total, "recipient")} · ${ago(campaign.created_at)}`);
-    for (const button of actions.children) {
-      const action = ACTIONS[button.dataset.action];
+    const name = campaign.reference || `Campaign ${campaign.campaign_token.slice(0, 8)}`;
+    setText(row.name, name);
+    row.name.title = campaign.campaign_token;
+    setText(row.badge, campaign.status);
+    row.badge.dataset.tone = TONES[campaign.status] ?? "quiet";
+    setText(row.about, `${TYPES[campaign.type] ?? campaign.type} to ${plural(campaign.total, "recipient")} · ${ago(campaign.created_at)}`);
+    for (const [key, button] of row.buttons) {
+      const action = ACTIONS[key];
       button.hidden = !action.may(campaign);
       button.disabled = this.busy.has(campaign.campaign_token);
       button.setAttribute("aria-label", `${action.text}: ${name}`);
     }
     const share = campaign.total ? (100 * ended(campaign)) / campaign.total : 100;
-    ENDED.forEach((outcome, index) => {
-      bar.children[index].style.width = `${campaign.total ? (100 * (campaign.counts[outcome] ?? 0)) / campaign.total : 0}%`;
-    });
-    bar.setAttribute("aria-valuenow", share.toFixed(1));
-    bar.setAttribute("aria-label", `Progress of ${name}`);
-    setText(percent, share === 100 || share === 0 ? `${share} %` : `${Math.min(99.9, share).toFixed(1)} %`);
+    for (const [outcome, part] of row.shares) {
+      part.style.width = `${campaign.total ? (100 * (campaign.counts[outcome] ?? 0)) / campaign.total : 0}%`;
+    }
+    row.bar.setAttribute("aria-valuenow", share.toFixed(1));
+    row.bar.setAttribute("aria-label", `Progress of ${name}`);
+    setText(row.percent, share === 100 || share === 0 ? `${share} %` : `${Math.min(99.9, share).toFixed(1)} %`);
     const parts = ENDED.filter((outcome) => campaign.counts[outcome]).map((outcome) => `${whole(campaign.counts[outcome])} ${outcome}`);
     if (waiting(campaign)) parts.push(`${whole(waiting(campaign))} to go`);
     if (campaign.receipts?.delivered) parts.push(`${whole(campaign.receipts.delivered)} delivered`);
     if (campaign.receipts?.read) parts.push(`${whole(campaign.receipts.read)} read`);
     if (campaign.possible_duplicates) parts.push(`${whole(campaign.possible_duplicates)} maybe twice`);
-    setText(counts, parts.join(" · "));
+    setText(row.counts, parts.join(" · "));
   }
 
+  /** @param {string} name @param {string} token */
   async act(name, token) {
     const campaign = this.known.get(token);
+    if (!campaign) return;
     const question = ACTIONS[name].ask?.(campaign);
     if (question && (await ask(question)) === null) return;
     this.busy.add(token);
     this.show();
     const hint = byId("campaigns-hint");
     try {
-      const { status, body } = await call("POST", `/api/campaigns/${token}/${name}`, { headers: { "Idempotency-Key": newKey() } });
-      setText(hint, status < 300 ? "" : `${ACTIONS[name].text}: ${body.message}`);
-      if (status < 300 && body.results?.retried !== undefined) setText(hint, `${plural(body.results.retried, "message")} will be tried again`);
+      /** @type {Answer<Partial<CampaignRetried>>} */
+      const answer = await call("POST", `/api/campaigns/${token}/${name}`, { headers: { "Idempotency-Key": newKey() } });
+      if (!answer.ok) setText(hint, `${ACTIONS[name].text}: ${answer.body.message}`);
+      else if (answer.body.results.retried === undefined) setText(hint, "");
+      else setText(hint, `${plural(answer.body.results.retried, "message")} will be tried again`);
     } catch {
       setText(hint, `${ACTIONS[name].text}: there was no answer; please look before you try again`);
     }

@@ -3,29 +3,40 @@
 import { element } from "./elements.js";
 import { minuteOfDay, plural } from "./wording.js";
 
+/** @import { FiguresThroughput } from "../answers.js" */
+
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = { top: 12, right: 4, bottom: 24, left: 36 };
-const SERIES = ["sent", "failed", "unknown"];
+const SERIES = /** @type {const} */ (["sent", "failed", "unknown"]);
 const NAMES = { sent: "sent", failed: "not sent", unknown: "unknown" };
 
+/**
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number>} attributes
+ */
 function shape(tag, attributes, className = "") {
   const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
   if (className) made.setAttribute("class", className);
   return made;
 }
 
-/** The smallest of 1, 2 and 5 times a power of ten that takes `most` with at most four steps. */
+/** The smallest of 1, 2 and 5 times a power of ten that takes `most` with at most four steps. @param {number} most */
 function stepFor(most) {
   const power = 10 ** Math.floor(Math.log10(Math.max(most, 4) / 4));
-  return [1, 2, 5, 10].map((factor) => Math.max(1, factor * power)).find((step) => step * 4 >= most);
+  return [power, 2 * power, 5 * power].find((step) => step * 4 >= most) ?? 10 * power;
 }
 
 export class MinuteChart {
+  /** @param {HTMLElement} box */
   constructor(box) {
     this.box = box;
+    /** @type {FiguresThroughput | null} */
     this.series = null;
+    /** The minute that is pointed at. @type {number | null} */
     this.shown = null;
+    this.slot = 0;
     this.svg = shape("svg", { role: "img" });
     this.tip = element("div", "tip");
     this.tip.hidden = true;
@@ -35,7 +46,7 @@ export class MinuteChart {
     this.svg.addEventListener("pointerleave", () => this.point(null));
   }
 
-  /** `series`: {minutes, sent, failed, unknown, until}, oldest first. */
+  /** @param {FiguresThroughput} series */
   show(series) {
     this.series = series;
     this.draw();
@@ -44,26 +55,31 @@ export class MinuteChart {
   draw() {
     const width = this.box.clientWidth;
     const height = this.box.clientHeight;
-    if (!this.series || !this.series.minutes || width < 80) return;
-    const { minutes, until } = this.series;
-    const totals = this.series.sent.map((_, index) => SERIES.reduce((sum, name) => sum + this.series[name][index], 0));
+    const { series } = this;
+    if (!series?.until || width < 80) return;
+    const { minutes, until } = series;
+    const totals = series.sent.map((_, index) => SERIES.reduce((sum, name) => sum + series[name][index], 0));
     const step = stepFor(Math.max(...totals));
     const top = step * Math.max(2, Math.ceil(Math.max(...totals) / step));
     const inner = { width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
+    /** @param {number} value */
     const y = (value) => MARGIN.top + inner.height * (1 - value / top);
     const slot = inner.width / minutes;
+    /** @param {number} index */
     const x = (index) => MARGIN.left + slot * index;
     this.slot = slot;
 
+    /** @type {SVGElement[]} */
     const parts = [];
     for (let value = 0; value <= top; value += step) {
       const line = y(value);
       parts.push(shape("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: line, y2: line }, value ? "grid-line" : "base-line"));
       const label = shape("text", { x: MARGIN.left - 8, y: line + 4, "text-anchor": "end" }, "tick");
-      label.textContent = value >= 1000 ? `${value / 1000}k` : value;
+      label.textContent = value >= 1000 ? `${value / 1000}k` : String(value);
       parts.push(label);
     }
     const last = Math.floor(Date.parse(until) / 60000) * 60000;
+    /** @param {number} index */
     const moment = (index) => last - (minutes - 1 - index) * 60000;
     const every = width < 460 ? 20 : 10;
     for (let index = 0; index < minutes; index += 1) {
@@ -80,7 +96,7 @@ export class MinuteChart {
     for (let index = 0; index < minutes; index += 1) {
       let below = 0;
       for (const name of SERIES) {
-        const value = this.series[name][index];
+        const value = series[name][index];
         if (!value) continue;
         const bar = {
           x: x(index) + gap / 2,
@@ -99,12 +115,13 @@ export class MinuteChart {
       parts.push(text);
     }
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const sums = SERIES.map((name) => `${this.series[name].reduce((a, b) => a + b, 0)} ${NAMES[name]}`);
+    const sums = SERIES.map((name) => `${series[name].reduce((a, b) => a + b, 0)} ${NAMES[name]}`);
     this.svg.setAttribute("aria-label", `Attempts in the last ${minutes} minutes: ${sums.join(", ")}`);
     this.svg.replaceChildren(...parts);
-    if (this.shown !== null) this.tell(moment(this.shown));
+    if (this.shown !== null) this.tell(series, this.shown, moment(this.shown));
   }
 
+  /** @param {PointerEvent | null} event */
   point(event) {
     if (!this.series || !event) {
       this.shown = null;
@@ -117,10 +134,10 @@ export class MinuteChart {
     this.draw();
   }
 
-  tell(moment) {
-    const index = this.shown;
-    const lines = SERIES.filter((name) => name === "sent" || this.series[name][index]).map((name) =>
-      element("span", name, `${this.series[name][index]} ${NAMES[name]}`),
+  /** @param {FiguresThroughput} series @param {number} index @param {number} moment */
+  tell(series, index, moment) {
+    const lines = SERIES.filter((name) => name === "sent" || series[name][index]).map((name) =>
+      element("span", name, `${series[name][index]} ${NAMES[name]}`),
     );
     this.tip.replaceChildren(element("strong", "", minuteOfDay(moment)), ...lines);
     const left = MARGIN.left + this.slot * (index + 0.5);
@@ -129,4 +146,5 @@ export class MinuteChart {
   }
 }
 
-export const lastWholeMinute = (series) => plural(series.sent_per_minute, "message") + " sent in the last whole minute";
+/** @param {FiguresThroughput} series */
+export const lastWholeMinute = (series) => `${plural(series.sent_per_minute, "message")} sent in the last whole minute`;

@@ -4,20 +4,31 @@ import { call, newKey } from "./api.js";
 import { byId, setText } from "./elements.js";
 import { ask } from "./question.js";
 
+/** @import { Answer, RateProfileAnswer } from "../answers.js" */
+
+/**
+ * The results, or null when there are none: the hint says why.
+ * @template Results
+ * @param {string} method
+ * @param {string} path
+ * @param {object} body
+ * @returns {Promise<Results | null>}
+ */
 async function change(method, path, body) {
   const hint = byId("control-hint");
   try {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": newKey() };
+    /** @type {Answer<Results>} */
     const answer = await call(method, path, { headers, body: JSON.stringify(body) });
-    setText(hint, answer.status < 300 ? "" : answer.body.message);
-    return answer.status < 300 ? answer.body.results : null;
+    setText(hint, answer.ok ? "" : answer.body.message);
+    return answer.ok ? answer.body.results : null;
   } catch {
     setText(hint, "There was no answer; please look before you try again.");
     return null;
   }
 }
 
-/** Stops a lane, after asking why, or starts it again. */
+/** Stops a lane, after asking why, or starts it again. @param {string} lane @param {string} name @param {boolean} stopped */
 export async function switchLane(lane, name, stopped) {
   if (stopped) return change("POST", "/api/start", { lane });
   const reason = await ask({
@@ -30,17 +41,18 @@ export async function switchLane(lane, name, stopped) {
   return reason === null ? null : change("POST", "/api/stop", { lane, reason });
 }
 
+/** @param {RateProfileAnswer | null} results */
 function showPace(results) {
   if (!results) return;
   const { profile, warnings, messages_per_minute: rate } = results;
-  byId("pace").value = profile.name;
+  byId("pace", HTMLSelectElement).value = profile.name;
   const parts = [rate === null ? "No limit" : `About ${rate} campaign messages a minute and account`, ...warnings];
   setText(byId("pace-note"), parts.join("; "));
 }
 
 /** Shows the rate profile in force and lets it be changed. */
 export async function startPace() {
-  const select = byId("pace");
+  const select = byId("pace", HTMLSelectElement);
   select.addEventListener("change", async () => {
     select.disabled = true;
     showPace((await change("PUT", "/api/rate-profile", { name: select.value })) ?? (await inForce()));
@@ -49,10 +61,12 @@ export async function startPace() {
   showPace(await inForce());
 }
 
+/** @returns {Promise<RateProfileAnswer | null>} */
 async function inForce() {
   try {
-    const { status, body } = await call("GET", "/api/rate-profile");
-    return status === 200 ? body.results : null;
+    /** @type {Answer<RateProfileAnswer>} */
+    const answer = await call("GET", "/api/rate-profile");
+    return answer.ok ? answer.body.results : null;
   } catch {
     return null;
   }

@@ -13,12 +13,15 @@ import { startPlayground } from "./playground.js";
 import { Review } from "./review.js";
 import { clock } from "./wording.js";
 
+/** @import { Figures } from "../answers.js" */
+
 const chart = new MinuteChart(byId("chart"));
 const campaigns = new Campaigns();
 new Review();
 startPlayground();
 startPace();
 
+/** @param {Figures} figures */
 function show(figures) {
   showHealth(figures);
   showAlerts(figures.alerts);
@@ -33,6 +36,7 @@ function show(figures) {
   setText(byId("updated"), `Figures of ${clock(figures.timestamp)}`);
 }
 
+/** @param {string} state @param {number | null} last */
 function tellState(state, last) {
   byId("live").dataset.state = state;
   setText(byId("live-text"), state === "live" ? "Live" : "Reconnecting");

@@ -6,14 +6,24 @@
 const STALE_AFTER = 5000; // ms without an event; one is sent each second
 const LONGEST_PAUSE = 15000;
 
+/** @import { Figures } from "../answers.js" */
+/** @typedef {"live" | "stale"} State */
+
 export class LiveFigures {
-  /** `onFigures(figures)` for each event; `onState("live" | "stale", moment of the last event or null)` at changes. */
+  /**
+   * `onFigures` for each event; `onState` at changes, with the moment of the last event, or null.
+   * @param {URL} address
+   * @param {(figures: Figures) => void} onFigures
+   * @param {(state: State, last: number | null) => void} onState
+   */
   constructor(address, onFigures, onState) {
     this.address = address;
     this.onFigures = onFigures;
     this.onState = onState;
+    /** @type {number | null} */
     this.last = null;
     this.opened = Date.now();
+    /** @type {State | "connecting"} */
     this.state = "connecting";
     this.pause = 1000;
     this.open();
@@ -21,16 +31,16 @@ export class LiveFigures {
   }
 
   open() {
-    this.source = new EventSource(this.address);
-    this.source.onmessage = (event) => {
+    const source = new EventSource(this.address);
+    source.onmessage = (event) => {
       this.last = Date.now();
       this.pause = 1000;
       this.change("live");
       this.onFigures(JSON.parse(event.data));
     };
-    this.source.onerror = () => {
+    source.onerror = () => {
       this.change("stale");
-      if (this.source.readyState === EventSource.CLOSED) {
+      if (source.readyState === EventSource.CLOSED) {
         setTimeout(() => this.open(), this.pause);
         this.pause = Math.min(LONGEST_PAUSE, this.pause * 2);
       }
@@ -41,6 +51,7 @@ export class LiveFigures {
     if (Date.now() - (this.last ?? this.opened) > STALE_AFTER) this.change("stale");
   }
 
+  /** @param {State} state */
   change(state) {
     if (state === this.state) return;
     this.state = state;

@@ -2,13 +2,17 @@
 
 import { byId, setText } from "./elements.js";
 
+/** @typedef {{ title: string, text: string, yes: string, no?: string, reason?: string }} Question */
+
 /**
  * Answers null when it was declined, else the reason that was typed ("" where none was asked for).
  * `reason`: the label of a text that must be given.
+ * @param {Question} question
+ * @returns {Promise<string | null>}
  */
 export function ask({ title, text, yes, no = "Keep it", reason = "" }) {
-  const dialog = byId("confirm");
-  const field = byId("confirm-reason");
+  const dialog = byId("confirm", HTMLDialogElement);
+  const field = byId("confirm-reason", HTMLInputElement);
   setText(byId("confirm-title"), title);
   setText(byId("confirm-text"), text);
   setText(byId("confirm-yes"), yes);

@@ -5,9 +5,13 @@ import { byId, element, follow, setText } from "./elements.js";
 import { ask } from "./question.js";
 import { ago } from "./wording.js";
 
+/** @import { Answer, MessageItem, MessageList, ResolvedMessage } from "../answers.js" */
+/** @import { Question } from "./question.js" */
+
 const LOOK_EVERY = 10000;
 const SHOWN = 20;
 
+/** @type {Record<string, { text: string, ask?: Question }>} */
 const CHOICES = {
   sent: { text: "It was sent" },
   failed: { text: "It was not" },
@@ -24,51 +28,67 @@ const CHOICES = {
 
 export class Review {
   constructor() {
+    /** Ids of those that are being decided. @type {Set<string>} */
     this.busy = new Set();
+    /** @type {MessageItem[]} */
+    this.messages = [];
+    this.more = false;
     setInterval(() => document.hidden || this.load(), LOOK_EVERY);
     this.load();
   }
 
   async load() {
     try {
-      const { status, body } = await call("GET", `/api/messages?${new URLSearchParams({ status: "unknown", limit: SHOWN })}`);
-      if (status !== 200) return;
-      this.show(body.results.messages, body.results.next_cursor !== null);
+      const query = new URLSearchParams({ status: "unknown", limit: String(SHOWN) });
+      /** @type {Answer<MessageList>} */
+      const answer = await call("GET", `/api/messages?${query}`);
+      if (!answer.ok) return;
+      this.show(answer.body.results.messages, answer.body.results.next_cursor !== null);
     } catch {
       // The stream's notice says that there is no connection.
     }
   }
 
+  /** @param {MessageItem[]} messages @param {boolean} more */
   show(messages, more) {
     this.messages = messages;
     this.more = more;
     byId("review").hidden = messages.length === 0;
     setText(byId("review-more"), more ? `The newest ${SHOWN}; whole campaigns are decided by the API.` : "");
-    follow(byId("review-rows"), messages, (message) => message.message_id, (message) => this.make(message), (row, message) => this.fill(row, message));
+    follow(
+      byId("review-rows"),
+      messages,
+      (message) => message.message_id,
+      (message) => this.make(message),
+      (row, message) => this.fill(row, message),
+    );
   }
 
+  /** @param {MessageItem} message */
   make(message) {
-    const actions = element("div", "actions");
-    for (const [name, choice] of Object.entries(CHOICES)) {
+    const phone = element("strong");
+    const reason = element("span", "alert-text");
+    const buttons = Object.entries(CHOICES).map(([name, choice]) => {
       const button = element("button", "quiet small", choice.text);
       button.type = "button";
       button.addEventListener("click", () => this.decide(message, name));
-      actions.append(button);
-    }
-    return element("li", "undecided", element("strong"), element("span", "alert-text"), actions);
+      return button;
+    });
+    return { root: element("li", "undecided", phone, reason, element("div", "actions", ...buttons)), phone, reason, buttons };
   }
 
-  fill(row, message) {
-    const [phone, reason, actions] = row.children;
+  /** @param {ReturnType<Review["make"]>} row @param {MessageItem} message */
+  fill({ phone, reason, buttons }, message) {
     const number = message.phone.split("@")[0];
     setText(phone, `+${number}`);
     setText(reason, `${message.reason ?? "no reason is known"} · accepted ${ago(message.created_at)}`);
-    for (const button of actions.children) {
+    for (const button of buttons) {
       button.disabled = this.busy.has(message.message_id);
       button.setAttribute("aria-label", `${button.textContent}: +${number}`);
     }
   }
 
+  /** @param {MessageItem} message @param {string} name */
   async decide(message, name) {
     const choice = CHOICES[name];
     if (choice.ask && (await ask(choice.ask)) === null) return;
@@ -77,8 +97,9 @@ export class Review {
     const hint = byId("review-hint");
     try {
       const headers = { "Content-Type": "application/json", "Idempotency-Key": newKey() };
-      const { status, body } = await call("POST", `/api/messages/${message.message_id}/resolve`, { headers, body: JSON.stringify({ as: name }) });
-      setText(hint, status < 300 ? "" : body.message);
+      /** @type {Answer<ResolvedMessage>} */
+      const answer = await call("POST", `/api/messages/${message.message_id}/resolve`, { headers, body: JSON.stringify({ as: name }) });
+      setText(hint, answer.ok ? "" : answer.body.message);
     } catch {
       setText(hint, "There was no answer; please look before you try again.");
     }
