@@ -30,7 +30,7 @@ import asyncpg
 from bench.report import Row
 from bench.running import OTHERS, UNPACED, pin
 from services.monitor.observation import DAY, HOUR, SHOWN_CAMPAIGNS
-from services.scheduler.app import Role, roles_of, scheduler_database
+from services.scheduler.app import roles_of, scheduler_database
 from services.scheduler.campaigns.completion import Completion
 from services.scheduler.redis_rebuild import RedisRebuild
 from services.scheduler.settings import SchedulerSettings
@@ -69,6 +69,7 @@ from shared.queue.connection import QueueConnection
 from shared.queue.enqueueing import Placement, enqueue
 from shared.queue.rebuild import RebuiltState, rebuild
 from shared.queue.taking import Settlement, Taking
+from shared.runtime.wiring import Role
 from shared.settings import load
 from standalone.embedded_postgres import EmbeddedPostgres
 from standalone.embedded_valkey import EmbeddedValkey

@@ -6,7 +6,6 @@ import asyncio
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -47,7 +46,8 @@ from shared.queue.taking import Taking
 from shared.queue.waking import waking
 from shared.remote_media import AddressGuard, new_fetching_session
 from shared.runtime.background_loop import BackgroundLoop
-from shared.runtime.service import READINESS, READY_CHECKS, new_application
+from shared.runtime.service import new_application
+from shared.runtime.wiring import open_stores, ready_while_stores_answer, run_beside, started_by
 from shared.settings import seconds
 
 log = structlog.get_logger()
@@ -62,52 +62,96 @@ def consumer_name(settings: DispatcherSettings) -> str:
 
 
 def build_app(settings: DispatcherSettings) -> web.Application:
-    app = new_application("dispatcher", settings)
+    async def start(app: web.Application, stack: AsyncExitStack) -> None:
+        await _start(settings, app, stack)
 
-    async def dispatching(app: web.Application) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            await _start(settings, app, stack)
-            yield
-
-    app.cleanup_ctx.append(dispatching)
-    return app
+    return started_by(new_application("dispatcher", settings), start)
 
 
 async def _start(settings: DispatcherSettings, app: web.Application, stack: AsyncExitStack) -> None:
     """Starts everything; the stack ends it in reverse order, the taking first, then what it needs."""
     name = consumer_name(settings)
-    chance = random.Random()  # noqa: S311 - pauses and typing times, nothing secret
     endpoints = endpoints_of(settings)
     stopping, woken = asyncio.Event(), asyncio.Event()
-    folder = Path(settings.file_storage_root)
-    prepare_storage(folder)
+    prepare_storage(Path(settings.file_storage_root))
 
-    queue = QueueConnection(settings)
-    stack.push_async_callback(queue.close)
-    database = await Database(settings, _POOL_SIZE, name).open()
-    stack.push_async_callback(database.close)
-    client = await stack.enter_async_context(SenderClient(settings))
-    lookups = await stack.enter_async_context(new_session(settings))
-    guard = AddressGuard(settings.remote_media_allow)
-    fetching = await stack.enter_async_context(new_fetching_session(guard))
+    queue, database = QueueConnection(settings), Database(settings, _POOL_SIZE, name)
+    await open_stores(stack, queue, database)
+    ready_while_stores_answer(app, queue, database)
 
     lease = HOLD_LIMIT + START_LIMIT + settings.longest_request_seconds() + LEASE_MARGIN
     taking = Taking(queue, name, endpoints, round(lease * 1000), settings, settings.endpoint_concurrency)
     breakers = Breakers(endpoints)
     rate = CurrentRate(queue, profile_of(settings))
     writer = SettlementWriter(database, taking, breakers, name, woken)
+    media = await _media_files(settings, database, stack)
+    loop = TakingLoop(
+        taking=taking,
+        database=database,
+        delivery=await _delivery(
+            settings, name, queue, database, taking, breakers, rate, writer, media, stopping, stack
+        ),
+        writer=writer,
+        breakers=breakers,
+        rate=rate,
+        dispatcher=name,
+        capacity=settings.worker_concurrency,
+        batch=settings.worker_batch_size,
+        woken=woken,
+        stopping=stopping,
+        streams=lambda: stream_suffixes(queue, list(endpoints)),
+    )
+
+    stack.push_async_callback(_leave, queue, name, list(endpoints))
+    await stack.enter_async_context(waking(queue, woken))
+    unused_files = BackgroundLoop("media files", _JANITOR_INTERVAL, media.delete_unused)
+    await run_beside(stack, [unused_files, heartbeat(taking)])
+    running = asyncio.create_task(loop.run(), name="taking")
+
+    async def stop_taking() -> None:
+        stopping.set()
+        woken.set()
+        await running
+
+    stack.push_async_callback(stop_taking)
+    log.info("dispatcher", name=name, endpoints=len(endpoints), profile=rate.profiles.usual.name)
+
+
+async def _media_files(settings: DispatcherSettings, database: Database, stack: AsyncExitStack) -> MediaFiles:
+    folder, guard = Path(settings.file_storage_root), AddressGuard(settings.remote_media_allow)
+    fetching = await stack.enter_async_context(new_fetching_session(guard))
     remote = RemoteFiles(
         folder, guard, fetching, FileTypes(settings.file_types), seconds(settings.remote_media_retry_limit)
     )
     media = MediaFiles(database, folder, remote if settings.remote_media == "fetch" else None)
     stack.push_async_callback(media.close)
+    return media
+
+
+async def _delivery(
+    settings: DispatcherSettings,
+    name: str,
+    queue: QueueConnection,
+    database: Database,
+    taking: Taking,
+    breakers: Breakers,
+    rate: CurrentRate,
+    writer: SettlementWriter,
+    media: MediaFiles,
+    stopping: asyncio.Event,
+    stack: AsyncExitStack,
+) -> Delivery:
+    endpoints = endpoints_of(settings)
+    chance = random.Random()  # noqa: S311 - pauses and typing times, nothing secret
+    client = await stack.enter_async_context(SenderClient(settings))
+    lookups = await stack.enter_async_context(new_session(settings))
     rules = RetryRules(
         max_retries=settings.worker_max_retries,
         base_delay=seconds(settings.retry_base_delay),
         cold_contact_delay=seconds(settings.cold_contact_delay),
         check_seconds=settings.check_seconds(),
     )
-    delivery = Delivery(
+    return Delivery(
         settings=settings,
         preparing=Preparing(database, endpoints, rate, media, count_shard(name)),
         typing=TypingPresence(client, rate, settings.typing_presence, stopping, chance),
@@ -121,43 +165,11 @@ async def _start(settings: DispatcherSettings, app: web.Application, stack: Asyn
         rules=rules,
         chance=chance,
     )
-    loop = TakingLoop(
-        taking=taking,
-        database=database,
-        delivery=delivery,
-        writer=writer,
-        breakers=breakers,
-        rate=rate,
-        dispatcher=name,
-        capacity=settings.worker_concurrency,
-        batch=settings.worker_batch_size,
-        woken=woken,
-        stopping=stopping,
-        streams=lambda: stream_suffixes(queue, list(endpoints)),
-    )
 
-    app[READY_CHECKS] += [database.problem, queue.problem]
-    app[READINESS].remarks.append(database.remark)
-    app[READINESS].remarks.append(queue.remark)
 
-    async def leave() -> None:
-        """Takes itself off the list, so that nobody need wait for its death."""
-        try:
-            await unregister(queue, name, None, 0, await stream_suffixes(queue, list(endpoints)))
-        except StoreUnavailable as error:
-            log.warning("left without saying so", reason=str(error))
-
-    stack.push_async_callback(leave)
-    await stack.enter_async_context(waking(queue, woken))
-    janitor = BackgroundLoop("media files", _JANITOR_INTERVAL, media.delete_unused)
-    await stack.enter_async_context(janitor.running())
-    await stack.enter_async_context(heartbeat(taking).running())
-    running = asyncio.create_task(loop.run(), name="taking")
-
-    async def stop_taking() -> None:
-        stopping.set()
-        woken.set()
-        await running
-
-    stack.push_async_callback(stop_taking)
-    log.info("dispatcher", name=name, endpoints=len(endpoints), profile=rate.profiles.usual.name)
+async def _leave(queue: QueueConnection, name: str, endpoints: list[str]) -> None:
+    """Takes itself off the list, so that nobody need wait for its death."""
+    try:
+        await unregister(queue, name, None, 0, await stream_suffixes(queue, endpoints))
+    except StoreUnavailable as error:
+        log.warning("left without saying so", reason=str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
@@ -49,7 +49,8 @@ from shared.queue.connection import QueueConnection
 from shared.remote_media import AddressGuard
 from shared.runtime.access import login, same_site
 from shared.runtime.envelope import envelope_errors
-from shared.runtime.service import READINESS, READY_CHECKS, new_application
+from shared.runtime.service import READINESS, new_application
+from shared.runtime.wiring import open_stores, ready_while_stores_answer, run_beside, started_by
 from shared.settings import seconds
 
 log = structlog.get_logger()
@@ -82,37 +83,25 @@ def build_app(settings: GatewaySettings) -> web.Application:
     app[ADDRESS_GUARD] = AddressGuard(settings.remote_media_allow)
     app[NOTED_NUMBERS] = NotedNumbers()
     app[SHARD] = count_shard(f"{socket.gethostname()}-{os.getpid()}")
-    app.cleanup_ctx.extend([_stores, _loops])
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
     app.add_routes(documentation_routes())
     add_pages(app, settings)
-    return app
+    return started_by(app, _start)
 
 
-async def _stores(app: web.Application) -> AsyncIterator[None]:
+async def _start(app: web.Application, stack: AsyncExitStack) -> None:
     settings = app[SETTINGS]
     prepare_storage(Path(settings.file_storage_root))
-    database = await Database(settings, _CONNECTIONS, "gateway", may_only_read=True).open()
-    queue = QueueConnection(settings)
-    app[DATABASE] = database
-    app[QUEUE] = queue
-    app[ACCEPTANCE] = Acceptance(database, queue, settings.bulk_chunk_size)
-    app[IDEMPOTENCY] = Idempotency(database)
-    app[FAILURE_REASONS] = FailureReasons(database)
-    app[REFUSED_WEBHOOKS] = RefusedWebhooks(queue)
-
-    app[READY_CHECKS] += [database.problem, queue.problem]
-    app[READINESS].remarks.append(database.remark)
-    app[READINESS].remarks.append(queue.remark)
+    app[QUEUE] = QueueConnection(settings)
+    app[DATABASE] = Database(settings, _CONNECTIONS, "gateway", may_only_read=True)
+    await open_stores(stack, app[QUEUE], app[DATABASE])
+    app[ACCEPTANCE] = Acceptance(app[DATABASE], app[QUEUE], settings.bulk_chunk_size)
+    stack.push_async_callback(app[ACCEPTANCE].close)
+    app[IDEMPOTENCY] = Idempotency(app[DATABASE])
+    app[FAILURE_REASONS] = FailureReasons(app[DATABASE])
+    app[REFUSED_WEBHOOKS] = RefusedWebhooks(app[QUEUE])
+    ready_while_stores_answer(app, app[QUEUE], app[DATABASE])
     # Known from the start, whoever asks first.
     await app[READINESS].look()
-    yield
-    await app[ACCEPTANCE].close()
-    await queue.close()
-    await database.close()
-
-
-async def _loops(app: web.Application) -> AsyncIterator[None]:
-    async with janitor(Path(app[SETTINGS].file_storage_root)).running(), copy_loop(app).running():
-        yield
+    await run_beside(stack, [janitor(Path(settings.file_storage_root)), copy_loop(app)])

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Protocol
 
 import aiohttp
 import structlog
@@ -41,33 +39,26 @@ from shared.endpoints.identity import endpoints_of
 from shared.endpoints.pacing import profile_of
 from shared.media.leftovers import janitor
 from shared.queue.connection import QueueConnection
-from shared.runtime.background_loop import BackgroundLoop
-from shared.runtime.service import READINESS, READY_CHECKS, new_application
+from shared.runtime.service import new_application
+from shared.runtime.wiring import Role, loop_of, open_stores, ready_while_stores_answer, run_beside, started_by
 from shared.settings import milliseconds, seconds
 
 log = structlog.get_logger()
 _POOL_SIZE = 6
 
 
-class Role(Protocol):
-    """What each file here has one of: ``step`` does a piece of work and may answer the seconds to the next."""
-
-    name: str
-    interval: float
-
-    def step(self) -> Awaitable[float | None]: ...
-
-
 def build_app(settings: SchedulerSettings) -> web.Application:
-    app = new_application("scheduler", settings)
+    async def start(app: web.Application, stack: AsyncExitStack) -> None:
+        name = f"scheduler-{socket.gethostname()}-{secrets.token_hex(4)}"
+        queue, database = QueueConnection(settings), scheduler_database(settings, name)
+        await open_stores(stack, queue, database)
+        ready_while_stores_answer(app, queue, database)
+        session = await stack.enter_async_context(new_session(settings))
+        await run_beside(stack, map(loop_of, roles_of(settings, name, queue, database, session)))
+        await run_beside(stack, [janitor(Path(settings.file_storage_root))])
+        log.info("scheduler", name=name, endpoints=len(endpoints_of(settings)))
 
-    async def scheduling(app: web.Application) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            await _start(settings, app, stack)
-            yield
-
-    app.cleanup_ctx.append(scheduling)
-    return app
+    return started_by(new_application("scheduler", settings), start)
 
 
 def scheduler_database(settings: SchedulerSettings, name: str) -> Database:
@@ -75,23 +66,6 @@ def scheduler_database(settings: SchedulerSettings, name: str) -> Database:
     scheduler asks too seldom for planning to matter."""
     fresh_plans = settings.model_copy(update={"database_statement_cache_size": 0})
     return Database(fresh_plans, _POOL_SIZE, name)
-
-
-async def _start(settings: SchedulerSettings, app: web.Application, stack: AsyncExitStack) -> None:
-    name = f"scheduler-{socket.gethostname()}-{secrets.token_hex(4)}"
-    queue = QueueConnection(settings)
-    stack.push_async_callback(queue.close)
-    database = await scheduler_database(settings, name).open()
-    stack.push_async_callback(database.close)
-    session = await stack.enter_async_context(new_session(settings))
-
-    app[READY_CHECKS] += [database.problem, queue.problem]
-    app[READINESS].remarks.append(database.remark)
-    app[READINESS].remarks.append(queue.remark)
-    for role in roles_of(settings, name, queue, database, session):
-        await stack.enter_async_context(BackgroundLoop(role.name, role.interval, role.step).running())
-    await stack.enter_async_context(janitor(Path(settings.file_storage_root)).running())
-    log.info("scheduler", name=name, endpoints=len(endpoints_of(settings)))
 
 
 def roles_of(

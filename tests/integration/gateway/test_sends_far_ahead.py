@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.gateway import shapes
-from services.scheduler.app import Role
 from services.scheduler.campaigns.feeding import Feeding
 from services.scheduler.campaigns.starting import Starting
 from services.scheduler.due_messages import DueMessages
@@ -21,6 +20,7 @@ from shared.endpoints.identity import endpoints_of
 from shared.endpoints.pacing import profile_of
 from shared.messages import Lane
 from shared.queue.connection import QueueConnection
+from shared.runtime.wiring import Role
 from standalone.embedded_valkey import EmbeddedValkey
 from tests.integration.conftest import settings_of_redis
 from tests.integration.gateway.conftest import Client, results
