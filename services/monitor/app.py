@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from typing import Any
+from contextlib import AsyncExitStack
 
 import aiohttp
-import orjson
 from aiohttp import web
 from prometheus_client import REGISTRY
 
 from services.monitor.account_probe import AccountProbe
 from services.monitor.alert_delivery import AlertDelivery, quiet_after
 from services.monitor.alert_receiver import AlertReceiver
-from services.monitor.alert_rules import Alert, AlertBook, conditions
 from services.monitor.alert_test import AlertTest
-from services.monitor.endpoint_statistics import endpoint_statistics
 from services.monitor.health import HealthOfTheWhole
 from services.monitor.observation import Observation
+from services.monitor.present_statistics import PresentStatistics
 from services.monitor.queue_metrics import QueueMetrics
 from services.monitor.settings import MonitorSettings
-from services.monitor.statistics import alert_lines, statistics
 from services.monitor.statistics_stream import StatisticsStream
 from shared.database.connection import Database
 from shared.endpoints.gowa import new_session
@@ -30,14 +24,16 @@ from shared.endpoints.identity import endpoints_of
 from shared.queue.connection import QueueConnection
 from shared.runtime.access import login, login_check, same_site
 from shared.runtime.background_loop import BackgroundLoop
-from shared.runtime.envelope import envelope_errors, success
+from shared.runtime.envelope import envelope_errors
 from shared.runtime.service import new_application
+from shared.runtime.wiring import Role, loop_of, open_stores, run_beside, started_by
 from shared.settings import seconds
 
 _CONNECTIONS = 4  # to Postgres: the three looks, and one to spare
 
 
 def build_app(settings: MonitorSettings) -> web.Application:
+    """/ready asks no store: a monitor is there to tell that they are away."""
     app = new_application(
         "monitor",
         settings,
@@ -51,90 +47,54 @@ def build_app(settings: MonitorSettings) -> web.Application:
     seen = Observation(queue, database, list(endpoints), settings.silent_drop_after)
     health = HealthOfTheWhole(seen, endpoints, settings, login_check(settings))
     stream = StatisticsStream(settings.statistics_max_streams)
-    started = time.monotonic()
-    book = AlertBook()
-    alerts: list[Alert] = []
+    present = PresentStatistics(seen, endpoints, settings, stream)
     alert_test = AlertTest()
 
-    def present() -> dict[str, Any]:
-        return statistics(seen, endpoints, settings, time.monotonic() - started, alerts)
-
-    async def look() -> float:
-        begun = time.monotonic()
-        await seen.refresh()
-        alerts[:] = book.update(conditions(seen, endpoints, settings, settings.queue_lag_warning), datetime.now(UTC))
-        await stream.publish(orjson.dumps(present()))
-        # One event a second, however long the look took.
-        return max(0.0, seconds(settings.statistics_interval) - (time.monotonic() - begun))
-
-    async def get_statistics(request: web.Request) -> web.Response:
-        return success("statistics", present(), headers={"Cache-Control": "no-store"})
-
-    async def get_endpoints(request: web.Request) -> web.Response:
-        lines = endpoint_statistics(seen, endpoints, settings)
-        return success("statistics of the endpoints", {"endpoints": lines}, headers={"Cache-Control": "no-store"})
-
-    async def get_alerts(request: web.Request) -> web.Response:
-        lines = alert_lines(alerts, endpoints)
-        return success(f"Alerts: {len(lines)}", {"alerts": lines}, headers={"Cache-Control": "no-store"})
-
-    async def stores(_: web.Application) -> AsyncIterator[None]:
-        await database.open()
-        yield
-        await database.close()
-        await queue.close()
-
-    async def metrics(_: web.Application) -> AsyncIterator[None]:
-        collector = QueueMetrics(seen, endpoints, health, alerts)
+    async def start(app: web.Application, stack: AsyncExitStack) -> None:
+        await open_stores(stack, queue, database)
+        collector = QueueMetrics(seen, endpoints, health, present.alerts)
         REGISTRY.register(collector)
-        yield
-        REGISTRY.unregister(collector)
-
-    async def probing(_: web.Application) -> AsyncIterator[None]:
-        interval = seconds(settings.account_probe_interval)
-        if not interval:
-            yield
-            return
-        async with new_session(settings) as session:
+        stack.callback(REGISTRY.unregister, collector)
+        slow = BackgroundLoop("slow figures", seconds(settings.health_check_interval), seen.refresh_slowly)
+        await run_beside(stack, [loop_of(present), slow])
+        if settings.account_probe_interval:
+            session = await stack.enter_async_context(new_session(settings))
             probe = AccountProbe(queue, session, endpoints, seen.accounts)
-            async with BackgroundLoop("account_probe", interval, probe.step).running():
-                yield
-
-    async def alerting(_: web.Application) -> AsyncIterator[None]:
-        if not settings.alert_webhook_url.get_secret_value():
-            yield
-            return
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-            receiver = alert_test.receiver = AlertReceiver(session, settings)
-            delivery = AlertDelivery(
-                database,
-                receiver,
-                endpoints,
-                settings,
-                lambda: list(alerts),
-                book.present,
-                seconds(settings.statistics_interval),
-                quiet=quiet_after(settings.statistics_interval),
+            await run_beside(
+                stack, [BackgroundLoop("account_probe", seconds(settings.account_probe_interval), probe.step)]
             )
-            async with BackgroundLoop(delivery.name, delivery.interval, delivery.step).running():
-                yield
-
-    async def loops(_: web.Application) -> AsyncIterator[None]:
-        async with (
-            BackgroundLoop("figures", seconds(settings.statistics_interval), look).running(),
-            BackgroundLoop("slow figures", seconds(settings.health_check_interval), seen.refresh_slowly).running(),
-        ):
-            yield
+        if settings.alert_webhook_url.get_secret_value():
+            alert_test.receiver = await _receiver(settings, stack)
+            await run_beside(stack, [loop_of(_delivery(settings, database, alert_test.receiver, present))])
 
     async def close_stream(_: web.Application) -> None:
         await stream.close()
 
     app.router.add_get("/health", health.handle)
-    app.router.add_get("/api/statistics", get_statistics)
+    app.router.add_get("/api/statistics", present.get_statistics)
     app.router.add_get("/api/statistics/stream", stream.handle)
-    app.router.add_get("/api/statistics/alerts", get_alerts)
-    app.router.add_get("/api/endpoints/stats", get_endpoints)
+    app.router.add_get("/api/statistics/alerts", present.get_alerts)
+    app.router.add_get("/api/endpoints/stats", present.get_endpoints)
     app.router.add_post("/api/alerts/test", alert_test.handle)
-    app.cleanup_ctx.extend((stores, metrics, loops, probing, alerting))
     app.on_shutdown.append(close_stream)
-    return app
+    return started_by(app, start)
+
+
+async def _receiver(settings: MonitorSettings, stack: AsyncExitStack) -> AlertReceiver:
+    session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+    return AlertReceiver(session, settings)
+
+
+def _delivery(
+    settings: MonitorSettings, database: Database, receiver: AlertReceiver, present: PresentStatistics
+) -> Role:
+    return AlertDelivery(
+        database,
+        receiver,
+        endpoints_of(settings),
+        settings,
+        lambda: list(present.alerts),
+        present.book.present,
+        seconds(settings.statistics_interval),
+        quiet=quiet_after(settings.statistics_interval),
+    )
