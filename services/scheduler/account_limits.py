@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 import structlog
 
 from services.scheduler.rate_in_force import RateInForce
-from shared.database.accounts import account_ages
 from shared.database.connection import Database
+from shared.database.endpoints import account_ages
 from shared.database.rebuilding import sends_of_last_day
 from shared.endpoints.caps import Caps, caps_of
 from shared.queue.connection import QueueConnection

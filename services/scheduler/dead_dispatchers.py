@@ -15,10 +15,9 @@ import structlog
 from prometheus_client import Counter
 
 from services.scheduler.rate_in_force import RateInForce
-from shared.database.attempts import count_crashes, end_unsendable
+from shared.database.attempts import count_crashes, end_unsendable, killers
 from shared.database.connection import Database
 from shared.database.due import mark_moved_on
-from shared.database.quarantine import killers
 from shared.database.rebuilding import read_control
 from shared.errors import StoreUnavailable
 from shared.messages import Entry, Status

@@ -8,8 +8,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.database.connection import Database
-from shared.database.media import delete_abandoned
-from shared.database.media_release import owned_media_after, release_media
+from shared.database.media import delete_abandoned, owned_media_after, release_media
 
 log = structlog.get_logger()
 _deleted = Counter("paceline_media_deleted_total", "Files deleted because nobody needs them any more")

@@ -17,7 +17,7 @@ from zlib import crc32
 from msgspec import Struct, field
 
 from shared.database.connection import BadValue, Database, load_statements
-from shared.messages import Kind, OnUnknown, Refusal, Status, Verdict
+from shared.messages import ALONE_AFTER, Kind, OnUnknown, Refusal, Status, Verdict
 
 _SQL = load_statements("attempts")
 COUNT_SHARDS = 16
@@ -261,6 +261,13 @@ async def end_unsendable(database: Database, shard: int, messages: Sequence[UUID
 async def count_crashes(database: Database, messages: Sequence[UUID]) -> None:
     """Notes that a dispatcher died with these waiting messages in hand."""
     await database.execute(_SQL["count_crashes"], sorted(messages))
+
+
+async def killers(database: Database, messages: Sequence[UUID], limit: int) -> list[UUID]:
+    """Those waiting messages with which ``limit`` dispatchers have died while they were alone in hand.
+
+    Raises DatabaseUnavailable."""
+    return [row["id"] for row in await database.fetch(_SQL["killers"], sorted(messages), ALONE_AFTER + limit)]
 
 
 async def note_cold_contact(

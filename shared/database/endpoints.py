@@ -67,3 +67,8 @@ async def release_hold(database: Database, endpoint: str) -> bool:
     held = bool(await database.fetchval(_SQL["release_hold"], endpoint))
     await wake_held(database)
     return held
+
+
+async def account_ages(database: Database, endpoints: Sequence[str]) -> dict[str, float]:
+    """Days since each endpoint was first seen; the warm-up counts from there. Raises DatabaseUnavailable."""
+    return {row["id"]: row["days"] for row in await database.fetch(_SQL["ages"], sorted(endpoints))}

@@ -1,6 +1,9 @@
-"""Media on its way into Postgres: the row of a file and its blocks of 256 KiB, in one transaction, so whole or not at all.
+"""Media in Postgres: the row of a file and its blocks of 256 KiB, in one transaction, so whole or not at all. They are read
+back a block at a time, so that a large file needs no large memory.
 
-A file has no owner until its request is accepted, in the same transaction; what never got one is deleted after a while.
+A file has no owner until its request is accepted, in the same transaction; what never got one is deleted after a while. One
+whose owner needs it no more is deleted under the owner's row lock, which a retry takes as well: either the file is still there
+for the retry, or the retry is told that it is gone.
 """
 
 from __future__ import annotations
@@ -66,3 +69,32 @@ async def delete_unowned(database: Database, media: UUID) -> None:
 async def delete_abandoned(database: Database, age_seconds: float) -> int:
     """Deletes files that never got an owner; returns how many. Raises DatabaseUnavailable."""
     return int((await database.execute(_SQL["delete_abandoned"], age_seconds)).split()[-1])
+
+
+async def read_blocks(database: Database, media: UUID) -> AsyncIterator[bytes]:
+    """The bytes of a file in order. Raises DatabaseUnavailable. Nothing at all comes for media that is gone."""
+    number = 0
+    while (block := await database.fetchval(_SQL["block"], media, number)) is not None:
+        yield block
+        number += 1
+
+
+async def owned_media_after(database: Database, cursor: UUID, limit: int) -> list[tuple[UUID, UUID]]:
+    """(file, owner), in order. Raises DatabaseUnavailable."""
+    return [(row["id"], row["owner"]) for row in await database.fetch(_SQL["owned"], cursor, limit)]
+
+
+async def release_media(
+    database: Database, media: UUID, owner: UUID, retention_seconds: float, orphan_seconds: float
+) -> bool:
+    """Deletes the file unless its owner has something waiting or sending, or something failed or unknown that ended less
+    than ``retention_seconds`` ago; whether it did. Raises DatabaseUnavailable."""
+    async with database.transaction() as connection:
+        needed = await connection.fetchval(_SQL["campaign_needs"], owner, retention_seconds)
+        if needed is None:
+            needed = await connection.fetchval(_SQL["message_needs"], owner, retention_seconds)
+        if needed:
+            return False
+        if needed is None:
+            return await connection.execute(_SQL["delete_ownerless"], media, owner, orphan_seconds) == "DELETE 1"
+        return await connection.execute(_SQL["delete"], media, owner) == "DELETE 1"

@@ -15,7 +15,7 @@ from services.dispatcher.sending.payloads import Upload
 from services.dispatcher.sending.remote_files import MediaUnusable, RemoteFiles, touch
 from shared.database.attempts import PeekedMedia, PeekedMessage
 from shared.database.connection import Database
-from shared.database.media_reading import read_blocks
+from shared.database.media import read_blocks
 from shared.messages.kinds import KINDS
 
 UNUSED_SECONDS = 3600.0

@@ -53,3 +53,7 @@ select note_cold_contact($1, $2, $3, $4, $5)
 
 -- name: count_crashes
 update messages set crashes = crashes + 1 where id = any ($1) and status in ('queued', 'retrying')
+
+-- name: killers
+select m.id from messages m
+where m.id = any ($1) and m.crashes >= $2 and m.status in ('queued', 'retrying')
