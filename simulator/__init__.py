@@ -10,5 +10,5 @@ a careful client must never send), ``moods`` and ``accounts`` (the state of each
 ``lookups`` (who is on WhatsApp), ``groups`` (who is in which group), ``downloads`` and ``pictures`` (what is behind a
 URL, and whether it is a picture), ``ledger`` and ``chat_storage`` (what is remembered), ``sending`` (one send from
 arrival to answer), ``names``, ``webhook``, ``receipts`` and ``inbound`` (what is told to the webhook), ``devices``,
-``slots`` and ``control`` (the other routes), ``app`` (all of it put together).
+``slots`` and ``control`` (the other routes), ``simulation`` (what one process remembers), ``app`` (all of it put together).
 """

@@ -39,12 +39,12 @@ from shared.endpoints.pacing import profile_of
 from shared.errors import StoreUnavailable
 from shared.media.file_types import FileTypes
 from shared.media.storage_folder import prepare_storage
+from shared.outbound.remote_media import AddressGuard, new_fetching_session
 from shared.queue.connection import QueueConnection
 from shared.queue.dispatchers import unregister
 from shared.queue.streams import stream_suffixes
 from shared.queue.taking import Taking
 from shared.queue.waking import waking
-from shared.remote_media import AddressGuard, new_fetching_session
 from shared.runtime.background_loop import BackgroundLoop
 from shared.runtime.service import new_application
 from shared.runtime.wiring import open_stores, ready_while_stores_answer, run_beside, started_by

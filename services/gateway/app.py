@@ -29,12 +29,12 @@ from services.gateway.app_keys import (
 )
 from services.gateway.documentation.pages import documentation_routes
 from services.gateway.failure_reasons import FailureReasons
+from services.gateway.inbound.noted_numbers import NotedNumbers
+from services.gateway.inbound.refused_webhooks import RefusedWebhooks
 from services.gateway.intake.acceptance import Acceptance
 from services.gateway.intake.bodies import BODY_SECONDS, refuse_compressed
 from services.gateway.intake.drafts import rules_of
 from services.gateway.intake.idempotency import Idempotency
-from services.gateway.intake.noted_numbers import NotedNumbers
-from services.gateway.refused_webhooks import RefusedWebhooks
 from services.gateway.routes import gowa_webhook
 from services.gateway.routes.rate_profile import copy_loop
 from services.gateway.settings import GatewaySettings
@@ -43,12 +43,12 @@ from shared.database.attempts import count_shard
 from shared.database.connection import Database
 from shared.endpoints.pacing import profile_of
 from shared.media.file_types import FileTypes
-from shared.media.leftovers import janitor
 from shared.media.storage_folder import prepare_storage
+from shared.outbound.remote_media import AddressGuard
 from shared.queue.connection import QueueConnection
-from shared.remote_media import AddressGuard
 from shared.runtime.access import login, same_site
 from shared.runtime.envelope import envelope_errors
+from shared.runtime.leftover_files import janitor
 from shared.runtime.service import READINESS, new_application
 from shared.runtime.wiring import open_stores, ready_while_stores_answer, run_beside, started_by
 from shared.settings import seconds

@@ -5,18 +5,18 @@ from __future__ import annotations
 from aiohttp import web
 
 from services.gateway.failure_reasons import FailureReasons
+from services.gateway.inbound.noted_numbers import NotedNumbers
+from services.gateway.inbound.refused_webhooks import RefusedWebhooks
 from services.gateway.intake.acceptance import Acceptance
 from services.gateway.intake.drafts import Rules
 from services.gateway.intake.idempotency import Idempotency
-from services.gateway.intake.noted_numbers import NotedNumbers
-from services.gateway.refused_webhooks import RefusedWebhooks
 from services.gateway.settings import GatewaySettings
 from shared.database.connection import Database
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import RateProfile
 from shared.media.file_types import FileTypes
+from shared.outbound.remote_media import AddressGuard
 from shared.queue.connection import QueueConnection
-from shared.remote_media import AddressGuard
 
 SETTINGS = web.AppKey("settings", GatewaySettings)
 DATABASE = web.AppKey("database", Database)

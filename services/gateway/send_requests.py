@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, Field, create_model
 
-from services.gateway.intake.text import clean
 from services.gateway.shapes import Request, ShortText, Text, not_blank
+from services.gateway.text import clean
 from shared.media.file_names import given_filename
 from shared.messages.kinds import KINDS, Kind, file_of
 

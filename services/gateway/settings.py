@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 from pydantic import Field, SecretStr, create_model, field_validator, model_validator
 
-from services.gateway.intake.optout_words import plain
+from services.gateway.optout_words import plain
 from shared.messages import KINDS, Kind
 from shared.runtime.service import ServiceSettings
 from shared.settings import (

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.gateway.intake.text import clean
+from services.gateway.text import clean
 from shared.endpoints.breaker_state import BreakerState
 from shared.messages import CampaignStatus, Kind, Lane, OnUnknown, Receipt, Status, Verdict
 

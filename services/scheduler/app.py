@@ -37,8 +37,8 @@ from shared.database.connection import Database
 from shared.endpoints.gowa import new_session
 from shared.endpoints.identity import endpoints_of
 from shared.endpoints.pacing import profile_of
-from shared.media.leftovers import janitor
 from shared.queue.connection import QueueConnection
+from shared.runtime.leftover_files import janitor
 from shared.runtime.service import new_application
 from shared.runtime.wiring import Role, loop_of, open_stores, ready_while_stores_answer, run_beside, started_by
 from shared.settings import milliseconds, seconds

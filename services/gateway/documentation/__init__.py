@@ -1,1 +1,3 @@
-"""GET /docs: Swagger UI, out of a wheel that only carries its files, over /docs/openapi.yml. Nothing comes from elsewhere."""
+"""GET /docs: Swagger UI, out of a wheel that only carries its files, over /docs/openapi.yml (``pages``). Nothing comes from
+elsewhere.
+"""

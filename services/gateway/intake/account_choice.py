@@ -14,7 +14,7 @@ from aiohttp import web
 from multidict import istr
 
 from services.gateway.intake.bodies import Body
-from services.gateway.intake.text import clean
+from services.gateway.text import clean
 from shared.database.account_answers import paired_with
 from shared.database.connection import Database
 from shared.endpoints.identity import Endpoint

@@ -24,7 +24,7 @@ from services.gateway.intake.numbering_plans import (
     of_region,
 )
 from services.gateway.intake.phone_spelling import NotOneNumber, read_spelling, without_marks
-from services.gateway.intake.text import clean
+from services.gateway.text import clean
 from shared.messages.phone_key import phone_key
 
 PERSON = "@s.whatsapp.net"

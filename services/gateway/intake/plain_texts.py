@@ -10,8 +10,8 @@ import msgspec
 
 from services.gateway.intake.fields import Wish
 from services.gateway.intake.phones import plain_phone
-from services.gateway.intake.text import clean
 from services.gateway.send_requests import MAX_TEXT
+from services.gateway.text import clean
 
 
 class _PlainText(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -11,8 +11,7 @@ from aiohttp import ClientPayloadError, web
 from prometheus_client import Counter
 
 from services.gateway.app_keys import DATABASE, ENDPOINTS, NOTED_NUMBERS, REFUSED_WEBHOOKS, SETTINGS, SHARD
-from services.gateway.intake.bodies import BODY_SECONDS, arriving
-from services.gateway.intake.gowa_events import (
+from services.gateway.inbound.gowa_events import (
     InboundMessage,
     ReceiptEvent,
     is_signed,
@@ -20,7 +19,8 @@ from services.gateway.intake.gowa_events import (
     read_event,
     reporting_endpoint,
 )
-from services.gateway.intake.optout_words import Wish, wish_of
+from services.gateway.intake.bodies import BODY_SECONDS, arriving
+from services.gateway.optout_words import Wish, wish_of
 from shared.database.conversations import Person, hear, keep_unresolved, note_number
 from shared.database.optouts import opt_in_by_message, opt_out_by_message, recipient_of
 from shared.database.receipts import record_receipts

@@ -8,9 +8,9 @@ import structlog
 from aiohttp import web
 
 from services.gateway.app_keys import DATABASE, SETTINGS
+from services.gateway.inbound.gowa_events import hidden_id
 from services.gateway.intake.bodies import read_json_object
 from services.gateway.intake.fields import checked
-from services.gateway.intake.gowa_events import hidden_id
 from services.gateway.intake.phones import PhoneRefused, normal_phone
 from services.gateway.routes.parameters import limit_of, not_found, refuse_unknown, written_time
 from services.gateway.shapes import OptOutRequest

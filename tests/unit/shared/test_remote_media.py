@@ -17,8 +17,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shared.name_lookups import HostUnsure, NameLookups
-from shared.remote_media import AddressGuard, Fetched, NoPlace, RemoteMediaError, fetch, new_fetching_session
+from shared.outbound.name_lookups import HostUnsure, NameLookups
+from shared.outbound.remote_media import AddressGuard, Fetched, NoPlace, RemoteMediaError, fetch, new_fetching_session
 
 PICTURE = random.Random(1).randbytes(200_000)
 PUBLIC = "93.184.216.34"

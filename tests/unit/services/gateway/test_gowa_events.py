@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.intake.gowa_events import (
+from services.gateway.inbound.gowa_events import (
     InboundMessage,
     ReceiptEvent,
     is_signed,

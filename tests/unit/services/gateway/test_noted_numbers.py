@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.intake.noted_numbers import NotedNumbers
+from services.gateway.inbound.noted_numbers import NotedNumbers
 
 
 def test_a_number_is_remembered_until_it_changes_or_a_day_is_over() -> None:

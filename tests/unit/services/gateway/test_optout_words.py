@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.intake.optout_words import IN, OUT, Wish, plain, wish_of
+from services.gateway.optout_words import IN, OUT, Wish, plain, wish_of
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.gateway.intake.phones import PERSON
-from services.gateway.intake.text import clean
+from services.gateway.text import clean
 from shared.endpoints.identity import Endpoint
 from shared.messages import Receipt
 

@@ -27,7 +27,7 @@ from yarl import URL
 from shared.media.content_facts import ContentFacts, ReceivedFile
 from shared.media.file_names import address_filename, found_filename, header_filename
 from shared.media.unpacking import NotUnpacked, TooLarge, Unpacking
-from shared.name_lookups import HostNotFound, HostUnsure, NameLookups
+from shared.outbound.name_lookups import HostNotFound, HostUnsure, NameLookups
 
 _REDIRECTS = 5
 _CHUNK = 64 * 1024
