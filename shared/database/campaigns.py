@@ -38,6 +38,14 @@ RATE_SECONDS = 300.0
 """The rate of a campaign is what it sent in so many seconds."""
 
 
+class CampaignCanceled(PacelineError):
+    """Its messages are not sent again."""
+
+
+class MediaGone(PacelineError):
+    """The file to be sent again is deleted."""
+
+
 class OwnedMediaGone(PacelineError):
     """The uploaded file was deleted before its request was accepted."""
 
@@ -325,17 +333,27 @@ def _status(value: Any) -> CampaignStatus | None:
     return None if value is None else CampaignStatus(value)
 
 
+def queued_again(count: int | None) -> int:
+    """How many messages a function of Postgres has queued again. Raises CampaignCanceled, MediaGone, which it answers by -1 and
+    -2."""
+    if count == -1:
+        raise CampaignCanceled("the campaign is canceled; its messages are not sent again")
+    if count == -2:
+        raise MediaGone("the file is deleted; send it as a new message or campaign")
+    return count or 0
+
+
 async def retry_campaign(
     database: Database, token: UUID, reason: str | None, chunks: Sequence[int] | None, shard: int
 ) -> int | None:
-    """Puts failed messages back into the queue; how many, -1: cancelled, -2: its media is gone, None: there is none.
-    Raises DatabaseUnavailable."""
+    """Puts failed messages back into the queue; how many, None: there is no such campaign. Raises CampaignCanceled, MediaGone,
+    DatabaseUnavailable."""
     async with database.transaction() as connection:
         await connection.execute(_SQL["bulk_timeout"])
         count = await connection.fetchval(
             _SQL["retry"], token, reason, None if chunks is None else list(chunks), shard, timeout=_COPY_TIMEOUT
         )
-    return None if count is None else int(count)
+    return None if count is None else queued_again(count)
 
 
 async def stop_lanes(database: Database, lanes: Iterable[Lane], reason: str) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from uuid import UUID
 
+from shared.database.campaigns import queued_again
 from shared.database.connection import Database, load_statements
 from shared.database.messages import MessagePage
-from shared.errors import PacelineError
 from shared.messages import Status
 
 _SQL = load_statements("unknown")
@@ -26,14 +26,6 @@ class Resolution(StrEnum):
 _BECOMES = {Resolution.SENT: Status.SENT, Resolution.FAILED: Status.FAILED, Resolution.RESEND: Status.QUEUED}
 
 
-class CampaignCanceled(PacelineError):
-    """Its messages are not sent again."""
-
-
-class MediaGone(PacelineError):
-    """The file to be sent again is deleted."""
-
-
 async def unknown_messages(database: Database, cursor: UUID | None, limit: int) -> MessagePage:
     """Those before ``cursor``, newest first. Raises DatabaseUnavailable."""
     rows = await database.fetch(_SQL["page"], cursor or _NEWER_THAN_ALL, limit)
@@ -49,7 +41,7 @@ async def resolve_message(
     if row is None:
         return None
     count = await database.fetchval(_SQL["resolve_message"], row["campaign"], message, resolution.value, shard)
-    if _checked(count):
+    if queued_again(count):
         return _BECOMES[resolution], True
     row = await database.fetchrow(_SQL["place"], message)
     return None if row is None else (Status(row["status"]), False)
@@ -65,12 +57,4 @@ async def resolve_campaign(
         count = await connection.fetchval(
             _SQL["resolve_campaign"], token, resolution.value, reason, shard, timeout=_RESOLVE_TIMEOUT
         )
-    return None if count is None else _checked(count)
-
-
-def _checked(count: int | None) -> int:
-    if count == -1:
-        raise CampaignCanceled("the campaign is canceled; its messages are not sent again")
-    if count == -2:
-        raise MediaGone("the file is deleted; send it as a new message or campaign")
-    return count or 0
+    return None if count is None else queued_again(count)

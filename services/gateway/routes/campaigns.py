@@ -212,13 +212,10 @@ cancel = _moving(cancel_campaign, "canceled", CampaignStatus.CANCELED)
 async def retry(request: web.Request) -> web.Response:
     token = path_id(request, "token", "campaign")
     wish = checked(RetryRequest, await read_json_object(request))
-    retried = await retry_campaign(request.app[DATABASE], token, wish.reason, wish.chunks, request.app[SHARD])
+    with what_prevents_resending():
+        retried = await retry_campaign(request.app[DATABASE], token, wish.reason, wish.chunks, request.app[SHARD])
     if retried is None:
         raise not_found("campaign")
-    if retried == -1:
-        raise ApiError(409, "CAMPAIGN_CANCELED", "the campaign is canceled and cannot be retried")
-    if retried == -2:
-        raise ApiError(409, "MEDIA_GONE", "the campaign's media is deleted; send it as a new campaign")
     log.info("campaign retried", campaign=str(token), messages=retried)
     return success(f"{retried} messages are queued again", {"campaign_token": str(token), "retried": retried})
 

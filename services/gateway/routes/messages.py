@@ -22,8 +22,9 @@ from services.gateway.routes.parameters import (
     written_time,
 )
 from services.gateway.shapes import ResolveRequest
+from shared.database.campaigns import CampaignCanceled, MediaGone
 from shared.database.messages import MessagePage, Row, cancel_message, message_with_attempts, newest_messages
-from shared.database.unknown import CampaignCanceled, MediaGone, Resolution, resolve_message, unknown_messages
+from shared.database.unknown import Resolution, resolve_message, unknown_messages
 from shared.messages import Status
 from shared.observability.metrics import possible_duplicates
 from shared.runtime.envelope import ApiError, success
