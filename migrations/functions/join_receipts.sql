@@ -7,6 +7,7 @@ as $$
 -- message becomes 'sent' from whatever status it has, as after a late verdict.
 declare
     v_messages uuid[];
+    v_pending tid[];
     v_changed integer;
 begin
     v_messages := array(select distinct j.message from joinable_receipts(p_whatsapp_ids) j order by 1);
@@ -15,8 +16,14 @@ begin
     end if;
     -- First and in their order, as every batch does; what is read from them below is then what is changed.
     perform from messages m where m.id = any (v_messages) order by m.id for no key update;
+    -- Without waiting: whoever holds one has heard it again, waits for these messages, and joins it after us.
+    v_pending := array(
+        select r.ctid from pending_receipts r
+        where r.ctid = any (array(select j.pending_row from joinable_receipts(p_whatsapp_ids) j where j.message = any (v_messages)))
+        for update skip locked);
     with joined as (
-        select j.* from joinable_receipts(p_whatsapp_ids) j where j.message = any (v_messages)
+        select j.* from joinable_receipts(p_whatsapp_ids) j
+        where j.message = any (v_messages) and j.pending_row = any (v_pending)
     ), taken as (
         -- By their place: joined by value, 2,000 took 3 s while the planner thought that they were few.
         delete from pending_receipts r where r.ctid = any (array(select j.pending_row from joined j))

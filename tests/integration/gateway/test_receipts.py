@@ -22,10 +22,12 @@ from shared.messages import Receipt, Status
 from shared.queue.noting import Noted, noted
 from tests.integration.accepting import accept_campaign, accept_message, message_row, status_of
 from tests.integration.database.beginning import begin, due_why, failed, history, sent, to_retry, unknown, write
+from tests.integration.dispatcher.stage import eventually
 from tests.integration.gateway.conftest import Client, StartGateway, results
 from tests.integration.gateway.webhooks import ACCOUNT, SECRET, ack, heard, post, signature, text
 
 DAY = 86_400.0
+LOCK_WAITERS = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
 
 async def counts(store: Database, campaign: UUID) -> dict[str, int]:
@@ -121,6 +123,22 @@ async def test_what_settlement_and_webhook_missed_of_each_other_is_joined_later(
     assert await receipt_of(store, message) == "none"
     assert await leftovers(store) == 1
     assert await receipt_of(store, message) == "read"
+
+
+async def test_a_receipt_that_comes_again_while_it_is_joined_is_waited_for_by_nobody(store: Database) -> None:
+    message = await accept_message(store)
+    await write(store, sent(await begin(store, message)))
+    await record_receipts(store, 0, ["W1"], "a", Receipt.READ)
+    await store.execute("insert into whatsapp_ids values ('W1', 'a', $1, 1)", message)
+
+    async with store.transaction() as joining:
+        await joining.execute("select from messages where id = $1 for no key update", message)
+        # It has the receipt, and waits for the message; we have the message, and must not wait for the receipt.
+        again = asyncio.create_task(record_receipts(store, 0, ["W1"], "a", Receipt.READ))
+        await eventually(lambda: store.fetchval(LOCK_WAITERS), "waiting for the message")
+        assert await joining.fetchval("select join_receipts(0, '{W1}')") == 0
+    assert await again == 1
+    assert (await receipt_of(store, message), await pending(store)) == ("read", 0)
 
 
 async def test_a_receipt_without_a_message_is_kept_for_a_day(store: Database) -> None:
