@@ -96,7 +96,7 @@ class RateProfile:
         found = []
         if self.mean - self.jitter < 5000:
             found.append("the shortest pause between campaign messages is under 5 s")
-        if self.burst_limit > 50 or (self.burst_limit == 0 and self.cooldown > 0):
+        if self.burst_limit > 50 or self.burst_limit == 0:
             found.append("more than 50 campaign messages are sent before a cooldown")
         if self.cooldown < 180_000:
             found.append("the cooldown is shorter than 180 s")
