@@ -1,21 +1,31 @@
 """Ports on the loopback interface: free ones, and whether a wanted one is taken."""
 
-import contextlib
+import random
 import socket
+
+_OURS = range(20_000, 32_000)
+"""Below those from which a kernel takes the ports of connections (32768 and up on Linux), one of which would be in the way."""
+_given: set[int] = set()
+"""What this process was told already: two that start at the same time both find a port free that neither listens on yet."""
+_chance = random.SystemRandom()
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now; somebody may take it before its user does, who then asks again."""
-    return free_ports(1, host)[0]
+    """A port that nobody listens on now, and that this process was not told before; another process may take it before its
+    user does, who then asks again. Raises OSError when none is left."""
+    for port in _chance.sample(_OURS, len(_OURS)):
+        if port not in _given and is_free(port, host):
+            _given.add(port)
+            return port
+    if not _given:
+        raise OSError(f"no port of {host} from {_OURS.start} to {_OURS.stop - 1} is free")
+    _given.clear()
+    return free_port(host)
 
 
 def free_ports(number: int, host: str = "127.0.0.1") -> list[int]:
     """So many different free ports."""
-    with contextlib.ExitStack() as open_together:
-        probes = [open_together.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind((host, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    return [free_port(host) for _ in range(number)]
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
