@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 PYTHON ?=
 # Further options of the command behind demo, up, pytest, chaos and bench: make demo ARGS="--dispatchers 3"
 ARGS ?=
-# Test processes side by side; each has a Valkey and a Postgres of its own.
-WORKERS ?= 2
+# Test processes side by side; each has a Valkey and a Postgres of its own. One more than two cores: many tests wait most of
+# their time for a lease, a timeout or a server to come back.
+WORKERS ?= 3
 
 RUN_LOCKS := requirements/standalone.txt requirements/gateway.txt requirements/dispatcher.txt requirements/monitor.txt
 DEV_LOCKS := requirements/dev.txt
