@@ -13,7 +13,9 @@ _chance = random.SystemRandom()
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nobody listens on now, and that this process was not told before; another process may take it before its
     user does, who then asks again. Raises OSError when none is left."""
-    for port in _chance.sample(_OURS, len(_OURS)):
+    begin = _chance.randrange(len(_OURS))
+    for place in range(len(_OURS)):
+        port = _OURS[(begin + place) % len(_OURS)]
         if port not in _given and is_free(port, host):
             _given.add(port)
             return port
