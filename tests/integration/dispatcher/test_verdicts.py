@@ -57,17 +57,24 @@ async def test_the_log_names_message_and_trace_through_all_attempts(stage: Stage
     entry = Entry(message, 1, Lane.TRANSACTIONAL, trace=f"00-{trace}-00f067aa0ba902b7-01")
     await enqueue(stage.queue, [Placement(entry)])
     dispatcher = await stage.dispatcher("a", "b", WORKER_MAX_RETRIES="1", CIRCUIT_BREAKER_FAILURE_THRESHOLD="1")
+
+    def lines(event: str) -> list[dict[str, Any]]:
+        told = [orjson.loads(line) for line in dispatcher.log_text().splitlines() if line.startswith("{")]
+        return [line for line in told if line["event"] == event]
+
+    async def told_of_both() -> bool:
+        return len(lines("attempt")) == 2
+
     async with stage.promoting():
         await stage.ended(message, Status.FAILED)
-    lines = [orjson.loads(line) for line in dispatcher.log_text().splitlines() if line.startswith("{")]
-    attempts = [line for line in lines if line["event"] == "attempt"]
-    assert [(line["number"], line["message"], line["trace_id"]) for line in attempts] == [
+    # Postgres knows of it before the line is written.
+    await eventually(told_of_both, "the line about the second attempt")
+    assert [(line["number"], line["message"], line["trace_id"]) for line in lines("attempt")] == [
         (1, str(message), trace),
         (2, str(message), trace),
     ]
     # Written for a whole batch, whoever of it came first.
-    opened = [line for line in lines if line["event"] == "breaker"]
-    assert [(line["message_ids"], line.get("message")) for line in opened] == [([str(message)], None)] * 2
+    assert [(line["message_ids"], line.get("message")) for line in lines("breaker")] == [([str(message)], None)] * 2
 
 
 async def test_a_retry_waits_in_both_stores(stage: Stage) -> None:
