@@ -39,7 +39,7 @@ from shared.endpoints.pacing import profile_of
 from shared.errors import StoreUnavailable
 from shared.media.file_types import FileTypes
 from shared.media.storage_folder import prepare_storage
-from shared.outbound.remote_media import AddressGuard, new_fetching_session
+from shared.outbound.address_guard import AddressGuard, new_fetching_session
 from shared.queue.connection import QueueConnection
 from shared.queue.dispatchers import unregister
 from shared.queue.streams import stream_suffixes

@@ -44,7 +44,7 @@ from shared.database.connection import Database
 from shared.endpoints.pacing import profile_of
 from shared.media.file_types import FileTypes
 from shared.media.storage_folder import prepare_storage
-from shared.outbound.remote_media import AddressGuard
+from shared.outbound.address_guard import AddressGuard
 from shared.queue.connection import QueueConnection
 from shared.runtime.access import login, same_site
 from shared.runtime.envelope import envelope_errors

@@ -15,7 +15,7 @@ from shared.database.connection import Database
 from shared.endpoints.identity import Endpoint
 from shared.endpoints.pacing import RateProfile
 from shared.media.file_types import FileTypes
-from shared.outbound.remote_media import AddressGuard
+from shared.outbound.address_guard import AddressGuard
 from shared.queue.connection import QueueConnection
 
 SETTINGS = web.AppKey("settings", GatewaySettings)

@@ -1,3 +1,3 @@
-"""How a service asks at addresses that others gave it: ``remote_media`` (which addresses, and files from them),
-``name_lookups`` (names, without holding up anybody).
+"""How a service asks at addresses that others gave it: ``name_lookups`` (names, without holding
+up anybody), ``address_guard`` (which may be asked), ``remote_media`` (files from there).
 """

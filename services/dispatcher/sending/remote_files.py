@@ -23,7 +23,8 @@ from shared.media.file_names import split_extension
 from shared.media.file_types import FileTypes, family_of, what_it_is
 from shared.media.judging import MediaRefused, format_of, judge
 from shared.messages.kinds import FetchedBySender, Kind, file_of
-from shared.outbound.remote_media import AddressGuard, Fetched, NoPlace, RemoteMediaError, fetch
+from shared.outbound.address_guard import AddressGuard
+from shared.outbound.remote_media import Fetched, NoPlace, RemoteMediaError, fetch
 
 log = structlog.get_logger()
 MOMENT = 2.0

@@ -12,8 +12,8 @@ from shared.media.file_names import split_extension
 from shared.media.file_types import FileTypes
 from shared.media.judging import may_be_named
 from shared.messages import KINDS, Kind
+from shared.outbound.address_guard import AddressGuard
 from shared.outbound.name_lookups import HostUnsure
-from shared.outbound.remote_media import AddressGuard
 from shared.runtime.envelope import InvalidInput
 
 

@@ -12,7 +12,7 @@ from services.dispatcher.sending.payloads import Upload
 from services.dispatcher.sending.remote_files import MediaLater, RemoteFiles
 from shared.media.file_types import FileTypes
 from shared.messages import Kind
-from shared.outbound.remote_media import AddressGuard, new_fetching_session
+from shared.outbound.address_guard import AddressGuard, new_fetching_session
 from tests.integration.dispatcher.remote_site import Answer, RemoteSite, answer, remote_site
 
 PDF = b"%PDF-1.7\nan offer"
