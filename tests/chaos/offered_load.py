@@ -99,6 +99,8 @@ class Client:
         self._numbers = count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending = asyncio.Event()
+        self._perhaps_paused: list[str] = []
+        """Campaigns whose pause had no answer: a gateway that waited for Postgres may have done it after they were resumed."""
 
     @asynccontextmanager
     async def offering(self) -> AsyncIterator[Client]:
@@ -115,6 +117,8 @@ class Client:
                 await offers
                 while self._tasks:
                     await asyncio.wait(self._tasks)
+                for token in self._perhaps_paused:
+                    await self._resume(token)
 
     async def _offer(self) -> None:
         """Open: it does not wait for answers, as the world does not."""
@@ -244,13 +248,18 @@ class Client:
             return
         if status == 200:
             self._forbid(accepted, "pause")
+        else:
+            self._perhaps_paused.append(accepted.token)
         # Also one that was not acknowledged may be paused now.
         await self._sleep(wait)
         if accepted.forbidden:
             begun, _ = accepted.forbidden[-1]
             accepted.forbidden[-1] = (begun, time.time())
+        await self._resume(accepted.token)
+
+    async def _resume(self, token: str) -> None:
         while True:
-            status, _ = await self._call(f"/api/campaigns/{accepted.token}/resume")
+            status, _ = await self._call(f"/api/campaigns/{token}/resume")
             if status in (200, 409):
                 return
             await asyncio.sleep(0.5)
